@@ -1,0 +1,344 @@
+"""The two bulletins 通报 of a campaign (N9): what counties sent and what hosts made of it, by organisation only.
+
+Everything is an integer count of people or seats; rates are formed when they are read, so an issued row can be
+checked by hand. FORMULAS_VERSION 1, whose counts never include anybody twice (edge case 20):
+
+    选送率 = selected ÷ assigned.          selected: approved by the city, less those who later withdrew, declined,
+                                          lapsed unconfirmed or were rejected: their seat went back, so the county
+                                          did not fill it. They stay visible as `withdrawn`. A seat counts once,
+                                          hence the rate never exceeds 100 %.
+    选送率 (调整后) = selected ÷ adjusted.  adjusted: the seats after reallocation (edge case 2).
+    报到率 = registered ÷ confirmed.       confirmed: seats confirmed and not given back before the class. Whoever
+                                          arrived without having confirmed has confirmed by coming.
+    报到率 (不含请假) = registered ÷ (confirmed − excused), beside the one above (edge case 50).
+    结业率 = completed ÷ registered.
+
+A county's cases are those that it nominated, a host's those that the city assigned to it; neither moves with a
+person's later transfer (edge case 13).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from domain.decision import Event, Message
+from domain.trainee_messages import (
+    AbsenceExcused,
+    AttendanceConfirmed,
+    AttendanceDeclined,
+    NominationApproved,
+    NominationRejected,
+    NominationWithdrawn,
+    NoShowRecorded,
+    TraineeDismissed,
+    TraineeEnrolled,
+    TraineeNominated,
+    TraineeRegistered,
+    TrainingCompleted,
+    TrainingNotCompleted,
+)
+
+FORMULAS_VERSION = 1
+SMALL_CELL = 3
+"""A published cell about fewer people than this is suppressed (edge case 49)."""
+
+NOTHING = "—"
+SUPPRESSED = "*"
+"""Stands for a suppressed cell, small itself or hidden because a small one could be worked out from it."""
+
+BulletinKind = Literal["counties", "hosts"]
+Tally = Annotated[int, Field(strict=True, ge=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A share with both its parts. As text: a percentage with one decimal, rounded half up, "—" of nothing."""
+
+    numerator: int
+    denominator: int
+
+    def __str__(self) -> str:
+        if self.denominator == 0:
+            return NOTHING
+        # Whole numbers only: the same two counts give the same text on every machine.
+        tenths = (2_000 * self.numerator + self.denominator) // (2 * self.denominator)
+        return f"{tenths // 10}.{tenths % 10}%"
+
+    @property
+    def fraction(self) -> str:
+        """`27/30`: what the percentage was formed from."""
+        return f"{self.numerator}/{self.denominator}"
+
+
+class BulletinRow(Message):
+    """One organisation's figures in one campaign. Counts of people, except `assigned` and `adjusted`: seats.
+
+    A host has no seats of its own, so its `assigned` and `adjusted` are 0. `absent` are those whose absence is not
+    excused (yet); `excused` are not among them. `formulas` says by which formulas the counts were made.
+    """
+
+    organisation: str
+    formulas: int = FORMULAS_VERSION
+    assigned: Tally = 0
+    adjusted: Tally = 0
+    nominated: Tally = 0
+    selected: Tally = 0
+    withdrawn: Tally = 0
+    enrolled: Tally = 0
+    confirmed: Tally = 0
+    registered: Tally = 0
+    excused: Tally = 0
+    absent: Tally = 0
+    completed: Tally = 0
+    dismissed: Tally = 0
+    not_completed: Tally = 0
+
+    @property
+    def selection_rate(self) -> Rate:
+        """选送率 of the seats first assigned."""
+        return Rate(self.selected, self.assigned)
+
+    @property
+    def adjusted_selection_rate(self) -> Rate:
+        """选送率 of the seats after reallocation."""
+        return Rate(self.selected, self.adjusted)
+
+    @property
+    def registration_rate(self) -> Rate:
+        """报到率, the excused among those who should have come."""
+        return Rate(self.registered, self.confirmed)
+
+    @property
+    def registration_rate_without_excused(self) -> Rate:
+        """报到率, the excused left out."""
+        return Rate(self.registered, self.confirmed - self.excused)
+
+    @property
+    def completion_rate(self) -> Rate:
+        """结业率."""
+        return Rate(self.completed, self.registered)
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedSeats:
+    """Seats of one quota line: as first issued to `organisation`, and as they stand after reallocation."""
+
+    organisation: str
+    original: int
+    adjusted: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRecord:
+    """What has ever happened to one nomination, as far as a bulletin counts it.
+
+    `host` is empty until the city assigned one. `given_up`: withdrawn, declined, lapsed or rejected. `completed`
+    stays true through the follow-up task and after the case is closed.
+    """
+
+    county: str
+    host: str = ""
+    selected: bool = False
+    given_up: bool = False
+    enrolled: bool = False
+    confirmed: bool = False
+    registered: bool = False
+    no_show: bool = False
+    excused: bool = False
+    completed: bool = False
+    dismissed: bool = False
+    not_completed: bool = False
+
+
+def case_record(events: Iterable[Event]) -> CaseRecord | None:
+    """The record of one case from its events alone, None before the first."""
+    record: CaseRecord | None = None
+    for event in events:
+        record = _recorded(record, event)
+    return record
+
+
+def _recorded(record: CaseRecord | None, event: Event) -> CaseRecord | None:
+    if isinstance(event, TraineeNominated):
+        return CaseRecord(county=event.county)
+    assert record is not None, f"{event.type} before the nomination"
+    match event:
+        case NominationApproved(level="city"):
+            return replace(record, selected=True, host=event.host)
+        case NominationRejected() | NominationWithdrawn() | AttendanceDeclined():
+            return replace(record, given_up=True)
+        case TraineeEnrolled():
+            return replace(record, enrolled=True, host=event.host)
+        case AttendanceConfirmed():
+            return replace(record, confirmed=True)
+        case TraineeRegistered():
+            return replace(record, registered=True)
+        case NoShowRecorded():
+            return replace(record, no_show=True)
+        case AbsenceExcused():
+            return replace(record, excused=True)
+        case TrainingCompleted():
+            return replace(record, completed=True)
+        case TraineeDismissed():
+            return replace(record, dismissed=True)
+        case TrainingNotCompleted():
+            return replace(record, not_completed=True)
+    return record
+
+
+def county_rows(seats: Iterable[AssignedSeats], cases: Iterable[CaseRecord]) -> tuple[BulletinRow, ...]:
+    """One row for every organisation that was given seats or nominated somebody, in the order of their ids."""
+    original: dict[str, int] = {}
+    adjusted: dict[str, int] = {}
+    for line in seats:
+        original[line.organisation] = original.get(line.organisation, 0) + line.original
+        adjusted[line.organisation] = adjusted.get(line.organisation, 0) + line.adjusted
+    by_county: dict[str, list[CaseRecord]] = {organisation: [] for organisation in original}
+    for case in cases:
+        by_county.setdefault(case.county, []).append(case)
+    return tuple(
+        _row(organisation, own, original.get(organisation, 0), adjusted.get(organisation, 0))
+        for organisation, own in sorted(by_county.items())
+    )
+
+
+def host_rows(cases: Iterable[CaseRecord]) -> tuple[BulletinRow, ...]:
+    """One row for every host that the city assigned somebody to, in the order of their ids."""
+    by_host: dict[str, list[CaseRecord]] = {}
+    for case in cases:
+        if case.host:
+            by_host.setdefault(case.host, []).append(case)
+    return tuple(_row(organisation, own, 0, 0) for organisation, own in sorted(by_host.items()))
+
+
+def _row(organisation: str, cases: list[CaseRecord], assigned: int, adjusted: int) -> BulletinRow:
+    return BulletinRow(
+        organisation=organisation,
+        assigned=assigned,
+        adjusted=adjusted,
+        nominated=len(cases),
+        selected=sum(case.selected and not case.given_up for case in cases),
+        withdrawn=sum(case.selected and case.given_up for case in cases),
+        enrolled=sum(case.enrolled for case in cases),
+        confirmed=sum((case.confirmed or case.registered) and not case.given_up for case in cases),
+        registered=sum(case.registered for case in cases),
+        excused=sum(case.excused for case in cases),
+        absent=sum(case.no_show and not case.excused for case in cases),
+        completed=sum(case.completed for case in cases),
+        dismissed=sum(case.dismissed for case in cases),
+        not_completed=sum(case.not_completed for case in cases),
+    )
+
+
+# ------------------------------------------------------------------------------------------- the published form
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a published bulletin."""
+
+    key: str
+    zh: str
+    en: str
+
+
+_COMMON = (
+    Column("confirmed", "确认参训", "confirmed"),
+    Column("registered", "报到", "registered"),
+    Column("excused", "请假", "excused"),
+    Column("absent", "缺席", "absent"),
+    Column("completed", "结业", "completed"),
+    Column("dismissed", "劝退", "dismissed"),
+    Column("not_completed", "未结业", "not completed"),
+    Column("registration_rate", "报到率", "registration rate"),
+    Column("registration_rate_without_excused", "报到率(不含请假)", "registration rate, excused left out"),
+    Column("completion_rate", "结业率", "completion rate"),
+)
+COLUMNS: dict[BulletinKind, tuple[Column, ...]] = {
+    "counties": (
+        Column("organisation", "单位", "organisation"),
+        Column("assigned", "下达名额", "seats assigned"),
+        Column("adjusted", "调整后名额", "seats after reallocation"),
+        Column("nominated", "提名", "nominated"),
+        Column("selected", "选送", "selected"),
+        Column("withdrawn", "选送后退出", "withdrawn after selection"),
+        Column("selection_rate", "选送率", "selection rate"),
+        Column("adjusted_selection_rate", "选送率(调整后)", "selection rate after reallocation"),
+        *_COMMON,
+    ),
+    "hosts": (
+        Column("organisation", "单位", "organisation"),
+        Column("selected", "分配", "assigned trainees"),
+        Column("withdrawn", "分配后退出", "withdrawn after assignment"),
+        Column("enrolled", "编班", "enrolled"),
+        *_COMMON,
+    ),
+}
+_PLAIN = frozenset({"assigned", "adjusted"})
+_HIDDEN_TOGETHER = (("excused", "absent"), ("dismissed", "not_completed"))
+
+
+def published(kind: BulletinKind, row: BulletinRow) -> tuple[str, ...]:
+    """The cells of `COLUMNS[kind]` as they may be published.
+
+    A count of 1 or 2 people is "*"; a rate says its parts (`90.0% (27/30)`) and is "*" when it speaks of 1 or 2
+    people. Grounds that add up to a difference anybody can take (confirmed − registered, registered − completed)
+    are hidden together, or one would give the other away, and so is the rate that leaves the excused out. The
+    differences themselves stay visible: they are the rates that the notice asks for.
+    """
+    hidden = _hidden(row)
+    return tuple(_cell(column.key, row, hidden) for column in COLUMNS[kind])
+
+
+def _hidden(row: BulletinRow) -> frozenset[str]:
+    hidden: set[str] = set()
+    for group in _HIDDEN_TOGETHER:
+        if any(_small(getattr(row, key)) for key in group):
+            hidden.update(group)
+    if "excused" in hidden:
+        hidden.add("registration_rate_without_excused")
+    return frozenset(hidden)
+
+
+def _cell(key: str, row: BulletinRow, hidden: frozenset[str]) -> str:
+    value: str | int | Rate = getattr(row, key)
+    if isinstance(value, str):
+        return value
+    if key in hidden:
+        return SUPPRESSED
+    if isinstance(value, Rate):
+        if value.denominator == 0:
+            return NOTHING
+        speaks_of_seats = key in ("selection_rate", "adjusted_selection_rate")
+        people = value.numerator if speaks_of_seats else value.denominator
+        return SUPPRESSED if _small(people) else f"{value} ({value.fraction})"
+    return SUPPRESSED if _small(value) and key not in _PLAIN else str(value)
+
+
+def _small(people: int) -> bool:
+    return 0 < people < SMALL_CELL
+
+
+# ------------------------------------------------------------------------------------------------- the digest
+
+
+def canonical(counties: Iterable[BulletinRow], hosts: Iterable[BulletinRow]) -> bytes:
+    """Both bulletins as JSON with sorted keys and rows in the order of their ids, UTF-8.
+
+    Only organisations and figures are in it: no time, no run, no number of a case. Equal figures give equal bytes.
+    """
+    document = {"counties": _plain(counties), "hosts": _plain(hosts)}
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def bulletins_sha256(counties: Iterable[BulletinRow], hosts: Iterable[BulletinRow]) -> str:
+    """Hex SHA-256 of `canonical`."""
+    return hashlib.sha256(canonical(counties, hosts)).hexdigest()
+
+
+def _plain(rows: Iterable[BulletinRow]) -> list[dict[str, object]]:
+    return [row.model_dump() for row in sorted(rows, key=lambda row: row.organisation)]

@@ -1,0 +1,399 @@
+"""A campaign (stream `campaign/{id}`): it issues the quotas and keeps the dates that all its cases share.
+
+    selecting ─► training ─► closed
+
+Each level of the selection has its own cut-off with reminders (3 days, 1 day, 3 hours by the plan). At a cut-off
+everything that still waits for that level lapses; one timer serves thousands of cases.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from domain import calendar, decision
+from domain.agenda import Item, due, next_deadline
+from domain.bulletin import BulletinRow
+from domain.decision import (
+    Case,
+    Command,
+    CommandCatalogue,
+    Decision,
+    Event,
+    EventCatalogue,
+    Limit,
+    Message,
+    Notice,
+    Reach,
+    Refusal,
+    StreamEvents,
+)
+from domain.institution import InstitutionRegistered
+from domain.numbers import INSTITUTIONS, seat_key, stream_name
+from domain.plan import Plan, SelectionLevel
+from domain.refusals import in_words, refuse
+from domain.trainee_messages import Lapse
+
+Phase = Literal["selecting", "training", "closed"]
+LEVELS: tuple[SelectionLevel, ...] = ("school", "county", "city")
+WAITING_AT: dict[SelectionLevel, tuple[str, ...]] = {
+    "school": (),
+    "county": ("nominated",),
+    "city": ("nominated", "county-approved"),
+}
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+
+class AgendaItem(Message):
+    """A date of the campaign as it was computed when it opened; `about` marks a reminder."""
+
+    key: str
+    at: datetime
+    about: datetime | None = None
+
+
+class CampaignOpened(Event):
+    """The notice is carried out by this plan; its digest names the exact rules."""
+
+    type: ClassVar[str] = "campaign.opened"
+    campaign: str
+    plan_edition: int
+    plan_sha256: str
+    by: str
+    agenda: tuple[AgendaItem, ...]
+
+
+class QuotaIssued(Event):
+    """名额: seats of one project type for one recipient (stream `quota/{line}`)."""
+
+    type: ClassVar[str] = "quota.issued"
+    line: str
+    project_type: str
+    recipient: str
+    seats: int
+    invented: bool
+
+
+class SelectionReminderSent(Event):
+    """A reminder became due; a stale one is recorded and not sent (edge case 46)."""
+
+    type: ClassVar[str] = "campaign.selection_reminder"
+    key: str
+    stale: bool
+
+
+class SelectionClosed(Event):
+    """A level's cut-off has passed."""
+
+    type: ClassVar[str] = "campaign.selection_closed"
+    level: SelectionLevel
+
+
+class SelectionSettled(Event):
+    """Every case that had missed the level's cut-off has lapsed."""
+
+    type: ClassVar[str] = "campaign.selection_settled"
+    level: SelectionLevel
+
+
+class SoftEndPassed(Event):
+    """原则上 done by now (N11): what is still open is shown, nothing is blocked."""
+
+    type: ClassVar[str] = "campaign.soft_end_passed"
+    open_cases: int
+
+
+class BulletinIssued(Event):
+    """通报 as of the closing of the campaign: organisations only, numerators and denominators (edge cases 47, 69)."""
+
+    type: ClassVar[str] = "campaign.bulletin_issued"
+    kind: Literal["counties", "hosts"]
+    version: int
+    as_of: datetime
+    rows: tuple[BulletinRow, ...]
+
+
+class CampaignClosed(Event):
+    """The last day has passed."""
+
+    type: ClassVar[str] = "campaign.closed"
+
+
+EVENTS = EventCatalogue(
+    CampaignOpened,
+    SelectionReminderSent,
+    SelectionClosed,
+    SelectionSettled,
+    SoftEndPassed,
+    BulletinIssued,
+    CampaignClosed,
+)
+QUOTA_EVENTS = EventCatalogue(QuotaIssued)
+
+
+# -------------------------------------------------------------------------------------------------- commands
+
+
+class OpenCampaign(Command):
+    """Open the campaign by an adopted plan."""
+
+    name: ClassVar[str] = "open"
+    plan_sha256: str
+
+
+class SettleSelection(Command):
+    """The system has reached every case that missed the cut-off."""
+
+    name: ClassVar[str] = "settle-selection"
+
+
+class PassCampaignDeadline(Command):
+    """The campaign's timer fired."""
+
+    name: ClassVar[str] = "pass-deadline"
+
+
+COMMANDS = CommandCatalogue(OpenCampaign, SettleSelection, PassCampaignDeadline)
+
+
+# ----------------------------------------------------------------------------------------------------- state
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign as its events have left it. `unsettled` are the levels whose late cases are not all reached yet."""
+
+    id: str
+    plan_sha256: str
+    agenda: tuple[Item, ...]
+    phase: Phase = "selecting"
+    done: frozenset[str] = field(default_factory=frozenset)
+    unsettled: tuple[SelectionLevel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The plan, the organisations already registered, who still has cases waiting, and the bulletins as they stand."""
+
+    plan: Plan
+    registered: frozenset[str] = frozenset()
+    waiting_counties: tuple[str, ...] = ()
+    open_cases: int = 0
+    county_rows: tuple[BulletinRow, ...] = ()
+    host_rows: tuple[BulletinRow, ...] = ()
+
+
+Context = decision.Context[Facts]
+
+
+def fold(events: Iterable[Event]) -> Campaign | None:
+    """The state after `events`, None before the first."""
+    state: Campaign | None = None
+    for event in events:
+        state = evolve(state, event)
+    return state
+
+
+def evolve(state: Campaign | None, event: Event) -> Campaign:
+    """The next state. Never refuses."""
+    if isinstance(event, CampaignOpened):
+        agenda = tuple(Item(item.key, item.at, item.about) for item in event.agenda)
+        return Campaign(id=event.campaign, plan_sha256=event.plan_sha256, agenda=agenda)
+    assert state is not None, f"{event.type} before the campaign was opened"
+    match event:
+        case SelectionReminderSent():
+            return replace(state, done=state.done | {event.key})
+        case SelectionClosed():
+            return replace(state, done=state.done | {event.level}, unsettled=(*state.unsettled, event.level))
+        case SelectionSettled():
+            unsettled = tuple(level for level in state.unsettled if level != event.level)
+            return replace(state, unsettled=unsettled, phase="training" if event.level == "city" else state.phase)
+        case SoftEndPassed():
+            return replace(state, done=state.done | {"soft-end"})
+        case BulletinIssued():
+            return state
+        case CampaignClosed():
+            return replace(state, phase="closed", done=state.done | {"close"})
+    raise TypeError(f"no evolution for {event.type}")
+
+
+# -------------------------------------------------------------------------------------------------- decisions
+
+
+def decide(state: Campaign | None, command: Command, context: Context) -> Decision | Refusal:
+    """Decide `command` on the campaign as it stands."""
+    if isinstance(command, OpenCampaign):
+        if context.actor.role != "bureau":
+            return refuse("not_your_part", roles="bureau")
+        return _open(context) if state is None else refuse("already_exists", number=context.number)
+    if context.actor.role != "system":
+        return refuse("not_your_part", roles="system")
+    if state is None:
+        return refuse("unknown_number", number=context.number)
+    if state.phase == "closed":
+        return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="—")
+    return _DECIDERS[type(command)](state, command, context)
+
+
+def _open(context: Context) -> Decision:
+    plan = context.facts.plan
+    opened = CampaignOpened(
+        campaign=plan.id,
+        plan_edition=plan.edition,
+        plan_sha256=plan.sha256(),
+        by=str(context.actor),
+        agenda=_agenda(plan),
+    )
+    quotas = tuple(
+        StreamEvents(
+            plan.id,
+            stream_name("quota", line.key),
+            0,
+            (
+                QuotaIssued(
+                    line=line.key,
+                    project_type=line.project_type,
+                    recipient=line.recipient,
+                    seats=line.seats,
+                    invented=plan.quotas.invented,
+                ),
+            ),
+        )
+        for line in plan.lines()
+    )
+    institutions = tuple(
+        StreamEvents(INSTITUTIONS, stream_name("institution", each.id), 0, (each,))
+        for each in _institutions(plan)
+        if each.id not in context.facts.registered
+    )
+    limits = tuple(Limit(seat_key(plan.id, line.key), line.seats) for line in plan.lines())
+    told = tuple(
+        Notice(recipient.id, "campaign.opened", {"campaign": plan.id, "notice": plan.notice.number})
+        for recipient in plan.recipients
+    )
+    return Decision((opened,), others=(*quotas, *institutions), claims=limits, notices=told)
+
+
+def _agenda(plan: Plan) -> tuple[AgendaItem, ...]:
+    items: list[AgendaItem] = []
+    for level in LEVELS:
+        deadline = plan.selection_deadline(level)
+        for hours in plan.rules.selection_reminders_hours_before:
+            at = deadline - timedelta(hours=hours)
+            items.append(AgendaItem(key=f"{level}-{hours}h", at=at, about=deadline))
+        items.append(AgendaItem(key=level, at=deadline))
+    items.append(AgendaItem(key="soft-end", at=calendar.end_of_day(plan.dates.soft_end)))
+    items.append(AgendaItem(key="close", at=calendar.end_of_day(plan.dates.closes)))
+    return tuple(items)
+
+
+def _institutions(plan: Plan) -> tuple[InstitutionRegistered, ...]:
+    return (
+        InstitutionRegistered(
+            id=plan.bureau, kind="bureau", name_zh=plan.bureau_name_zh, parent="", email=plan.bureau_email
+        ),
+        *(
+            InstitutionRegistered(
+                id=each.id,
+                kind="county",
+                name_zh=each.name_zh,
+                parent=plan.bureau,
+                email=each.contact_email,
+                gb_code=each.gb_code,
+            )
+            for each in plan.recipients
+        ),
+        *(
+            InstitutionRegistered(
+                id=each.id,
+                kind="host",
+                name_zh=each.name_zh,
+                parent="",
+                email=each.contact_email,
+                generated=each.generated,
+            )
+            for each in plan.hosts
+        ),
+    )
+
+
+def _settle_selection(state: Campaign, command: SettleSelection, context: Context) -> Decision | Refusal:
+    if not state.unsettled:
+        return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="—")
+    return Decision((SelectionSettled(level=state.unsettled[0]),))
+
+
+def _pass_deadline(state: Campaign, command: PassCampaignDeadline, context: Context) -> Decision | Refusal:
+    events: list[Event] = []
+    notices: list[Notice] = []
+    for item, stale in due(state.agenda, state.done, context.now):
+        if item.is_reminder:
+            events.append(SelectionReminderSent(key=item.key, stale=stale))
+            notices += () if stale else _reminders(item, context)
+        elif item.key in LEVELS:
+            events.append(SelectionClosed(level=item.key))
+            data = {"campaign": state.id, "level": item.key}
+            notices.append(Notice(context.facts.plan.bureau, SelectionClosed.type, data))
+        elif item.key == "soft-end":
+            passed = SoftEndPassed(open_cases=context.facts.open_cases)
+            events.append(passed)
+            count = {"campaign": state.id, "open_cases": passed.open_cases}
+            notices.append(Notice(context.facts.plan.bureau, passed.type, count))
+        else:
+            events += _closing(context)
+    if not events:
+        deadline = next_deadline(state.agenda, state.done)
+        return refuse("too_early", command=command.name, earliest=in_words(deadline) if deadline else "—")
+    return Decision(tuple(events), notices=tuple(notices))
+
+
+def _reminders(item: Item, context: Context) -> tuple[Notice, ...]:
+    """To whoever still has work before the cut-off: everybody while schools nominate, then counties with open cases."""
+    level, plan = item.key.split("-")[0], context.facts.plan
+    everybody = tuple(recipient.id for recipient in plan.recipients)
+    told = {"school": everybody, "county": context.facts.waiting_counties, "city": (plan.bureau,)}[level]
+    assert item.about is not None, "a reminder is about something"
+    data = {"campaign": plan.id, "level": level, "deadline": item.about.isoformat()}
+    return tuple(Notice(each, SelectionReminderSent.type, data) for each in told)
+
+
+def _closing(context: Context) -> list[Event]:
+    facts, now = context.facts, context.now
+    return [
+        BulletinIssued(kind="counties", version=1, as_of=now, rows=facts.county_rows),
+        BulletinIssued(kind="hosts", version=1, as_of=now, rows=facts.host_rows),
+        CampaignClosed(),
+    ]
+
+
+_DECIDERS: dict[type[Command], Callable[[Campaign, Any, Context], Decision | Refusal]] = {
+    SettleSelection: _settle_selection,
+    PassCampaignDeadline: _pass_deadline,
+}
+
+WAITING_FOR = {"selecting": "the selection's cut-offs", "training": "the end of the campaign"}
+
+
+def case_of(number: str, state: Campaign) -> Case:
+    """What the workflow of this campaign shows and waits for, and whom it still has to reach."""
+    reach = None
+    if state.unsettled:
+        level = state.unsettled[0]
+        reach = Reach(
+            command_by_phase=dict.fromkeys(WAITING_AT[level], Lapse.name),
+            causation=f"{number}:{level}",
+            done_by=SettleSelection.name,
+        )
+    deadline = next_deadline(state.agenda, state.done)
+    return Case(
+        phase=state.phase,
+        deadline=deadline,
+        timer=deadline is not None,
+        closed=state.phase == "closed",
+        summary=f"campaign {number} · {state.phase}",
+        waiting_for=WAITING_FOR.get(state.phase, ""),
+        attributes={"XunjiPhase": state.phase, "XunjiCampaign": number},
+        reach=reach,
+    )

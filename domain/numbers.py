@@ -1,0 +1,82 @@
+"""Numbers, streams and books: each name is built by one function that stands beside its inverse.
+
+Numbers can be said on the telephone (`zz22-410181-00123`) and hold nothing personal.
+"""
+
+from uuid import UUID
+
+PEOPLE = "people"
+RESTRICTIONS = "restrictions"
+INSTITUTIONS = "institutions"
+
+
+def trainee_number(prefix: str, county: str, counter: int) -> str:
+    """`zz22`, `410181`, 123 → `zz22-410181-00123`."""
+    return f"{prefix}-{county}-{counter:05d}"
+
+
+def class_number(prefix: str, host: str, counter: int) -> str:
+    """`zz22`, `h012`, 1 → `zz22-c-h012-01`."""
+    return f"{prefix}-c-{host}-{counter:02d}"
+
+
+def restriction_number(trainee: str) -> str:
+    """The restriction that a trainee's case proposes: `zz22-410181-00123-r1`."""
+    return f"{trainee}-r1"
+
+
+def earlier_restriction_number(counter: int) -> str:
+    """A restriction imposed before xunji and recorded from its document: `prior-00001`."""
+    return f"prior-{counter:05d}"
+
+
+def number_prefix(number: str) -> str:
+    """The plan's prefix in a trainee's or class's number: `zz22`."""
+    return number.split("-", 1)[0]
+
+
+def stream_name(kind: str, number: str) -> str:
+    """`trainee`, `zz22-410181-00123` → `trainee/zz22-410181-00123`. It is the workflow's id as well."""
+    return f"{kind}/{number}"
+
+
+def parse_stream_name(stream: str) -> tuple[str, str]:
+    """The inverse of `stream_name`. Raises ValueError when `stream` has no kind."""
+    kind, separator, number = stream.partition("/")
+    if not separator or not kind or not number:
+        raise ValueError(f"not the name of a stream: {stream!r}")
+    return kind, number
+
+
+def book_of(kind: str, campaign: str) -> str:
+    """The ledger book of a kind of stream; trainees, classes, quotas and campaigns live in the campaign's."""
+    return {
+        "restriction": RESTRICTIONS,
+        "person": PEOPLE,
+        "institution": INSTITUTIONS,
+    }.get(kind, campaign)
+
+
+def quota_line(project_type: str, recipient: str) -> str:
+    """`gp1`, `410181` → `gp1:410181`."""
+    return f"{project_type}:{recipient}"
+
+
+def seat_key(campaign: str, line: str) -> str:
+    """The claim key under which the seats of a quota line are counted."""
+    return f"seat:{campaign}:{line}"
+
+
+def class_seat_key(number: str) -> str:
+    """The claim key under which the places of a class are counted."""
+    return f"class-seat:{number}"
+
+
+def active_key(person: UUID, campaign: str, project_type: str) -> str:
+    """The claim key that keeps one person from two live nominations for one project type."""
+    return f"active:{person}:{campaign}:{project_type}"
+
+
+def restriction_key(person: UUID) -> str:
+    """The claim key on which a person's restricted days are blocked."""
+    return f"restriction:{person}"

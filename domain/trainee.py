@@ -1,0 +1,139 @@
+"""The rules of one nomination: who may do what in which phase, and what follows from it.
+
+`LIFECYCLE` is the table of the regulation (domain.md §2): for each command the phases in which it is allowed and the
+roles whose step it is. The modules `trainee_selection`, `trainee_training` and `trainee_outcome`
+hold one function for each line of that table.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from domain import trainee_outcome as outcome
+from domain import trainee_selection as selection
+from domain import trainee_training as training
+from domain.decision import Actor, Command, Refusal, Role, Step, steps_from
+from domain.refusals import refuse
+from domain.trainee_context import Context, Outcome
+from domain.trainee_messages import (
+    Approve,
+    Complete,
+    Confirm,
+    Decline,
+    Dismiss,
+    Enroll,
+    Excuse,
+    Fail,
+    GrantLeave,
+    Lapse,
+    Nominate,
+    PassDeadline,
+    RecordNoShow,
+    RefuseLeave,
+    Register,
+    Reject,
+    RequestLeave,
+    Resubmit,
+    Return,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    Withdraw,
+)
+from domain.trainee_state import BEFORE_REGISTRATION, Trainee
+
+_NOMINATORS: tuple[Role, ...] = ("school", "county")
+LIFECYCLE: dict[type[Command], Step] = {
+    Nominate: Step((), _NOMINATORS),
+    Approve: Step(("nominated", "county-approved"), ("county", "bureau")),
+    Return: Step(("nominated", "county-approved"), ("county", "bureau")),
+    Resubmit: Step(("nominated",), _NOMINATORS),
+    Reject: Step(("nominated", "county-approved", "selected"), ("county", "bureau")),
+    Lapse: Step(("nominated", "county-approved", "enrolled"), ("system",)),
+    Withdraw: Step(BEFORE_REGISTRATION, (*_NOMINATORS, "bureau")),
+    Enroll: Step(("selected",), ("host",)),
+    Confirm: Step(("enrolled",), _NOMINATORS),
+    Decline: Step(("enrolled",), _NOMINATORS),
+    Register: Step(("enrolled", "confirmed"), ("host",)),
+    RecordNoShow: Step(("confirmed",), ("host", "system")),
+    Excuse: Step(("absent",), ("county", "bureau")),
+    RequestLeave: Step(("in-training",), (*_NOMINATORS, "host")),
+    GrantLeave: Step(("in-training",), ("host",)),
+    RefuseLeave: Step(("in-training",), ("host",)),
+    Dismiss: Step(("in-training",), ("host",)),
+    Complete: Step(("in-training",), ("host",)),
+    Fail: Step(("in-training",), ("host",)),
+    SubmitFollowUp: Step(("following-up",), (*_NOMINATORS, "host")),
+    ReviewFollowUp: Step(("following-up",), ("host",)),
+    PassDeadline: Step(("absent", "following-up"), ("system",)),
+}
+
+
+def decide(state: Trainee | None, command: Command, context: Context) -> Outcome:
+    """Decide `command` on the nomination as it stands. Pure; the facts and the time come with `context`."""
+    refusal = _guard(state, command, context)
+    if refusal is not None:
+        return refusal
+    if isinstance(command, Nominate):
+        return selection.nominate(command, context)
+    assert state is not None, "the guard refuses every other command without a nomination"
+    return _DECIDERS[type(command)](state, command, context)
+
+
+def _guard(state: Trainee | None, command: Command, context: Context) -> Refusal | None:
+    """Refuse what the table does not allow: the wrong role, another organisation's case, the wrong phase."""
+    step = LIFECYCLE[type(command)]
+    actor = context.actor
+    if state is None:
+        if not isinstance(command, Nominate):
+            return refuse("unknown_number", number=context.number)
+        allowed_here = actor.role in step.roles and actor.organisation in (command.school, command.county)
+        return None if allowed_here else refuse("not_your_part", roles=" / ".join(step.roles))
+    if isinstance(command, Nominate):
+        return refuse("already_exists", number=context.number)
+    if actor.role not in step.roles or not concerns(state, actor):
+        return refuse("not_your_part", roles=" / ".join(step.roles))
+    if state.closed or state.phase not in step.phases:
+        return refuse(
+            "not_allowed_in_phase",
+            phase=state.phase,
+            command=command.name,
+            allowed=", ".join(allowed_commands(state)) or "—",
+        )
+    return None
+
+
+def concerns(state: Trainee, actor: Actor) -> bool:
+    """Whether this case is any business of the actor's organisation; if not, it does not exist for him."""
+    if actor.role in ("bureau", "system"):
+        return True
+    own = {"county": state.county, "school": state.school, "host": state.host}
+    return actor.organisation == own[actor.role]
+
+
+def allowed_commands(state: Trainee) -> list[str]:
+    """The names of the commands that the table allows somebody in this state."""
+    return [] if state.closed else steps_from(LIFECYCLE, state.phase)
+
+
+_DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
+    Approve: selection.approve,
+    Return: selection.return_,
+    Resubmit: selection.resubmit,
+    Reject: selection.reject,
+    Lapse: selection.lapse,
+    Withdraw: selection.withdraw,
+    Enroll: training.enroll,
+    Confirm: training.confirm,
+    Decline: training.decline,
+    Register: training.register,
+    RecordNoShow: training.record_no_show,
+    Excuse: training.excuse,
+    RequestLeave: training.request_leave,
+    GrantLeave: training.grant_leave,
+    RefuseLeave: training.refuse_leave,
+    Dismiss: outcome.dismiss,
+    Fail: outcome.fail,
+    Complete: outcome.complete,
+    SubmitFollowUp: outcome.submit_follow_up,
+    ReviewFollowUp: outcome.review_follow_up,
+    PassDeadline: outcome.pass_deadline,
+}

@@ -1,0 +1,65 @@
+"""What the parts of the trainee's rules share: the context of a decision, and what a case gives back when it ends."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from domain import decision
+from domain.decision import (
+    ClaimRequest,
+    Count,
+    Decision,
+    Event,
+    Notice,
+    Refusal,
+    Release,
+)
+from domain.numbers import active_key, class_seat_key, quota_line, seat_key
+from domain.plan import Plan
+from domain.trainee_state import Trainee
+from domain.training_class import TrainingClass
+
+Outcome = Decision | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision needs beyond its own stream, read just before it.
+
+    `person_version` is the length of the person's stream; `training_class` the class that the command or the
+    case names, as its stream stands.
+    """
+
+    plan: Plan
+    person_version: int = 0
+    training_class: TrainingClass | None = None
+
+
+Context = decision.Context[Facts]
+
+
+def seat_of(state: Trainee) -> str:
+    return seat_key(state.campaign, quota_line(state.project_type, state.county))
+
+
+def freed_seat(state: Trainee) -> tuple[ClaimRequest, ...]:
+    return (Count(seat_of(state), -1),) if state.seat_held else ()
+
+
+def freed(state: Trainee, context: Context) -> tuple[ClaimRequest, ...]:
+    """Everything a case gives back when it ends before 报到: its seat, its place in a class, its uniqueness."""
+    place: tuple[ClaimRequest, ...] = ()
+    if state.training_class:
+        place = (Count(class_seat_key(state.training_class), -1),)
+    return (
+        *freed_seat(state),
+        *place,
+        Release(active_key(state.person, state.campaign, state.project_type), context.number),
+    )
+
+
+def notice(context: Context, recipient: str, type_: str, **data: Any) -> Notice:
+    return Notice(recipient, type_, {"trainee": context.number, **data})
+
+
+def told_host(state: Trainee, context: Context, event: Event) -> tuple[Notice, ...]:
+    return (notice(context, state.host, event.type),) if state.host else ()

@@ -1,0 +1,481 @@
+"""The events and commands of one nomination (stream `trainee/{number}`), in the order of a lifecycle."""
+
+from datetime import date, datetime
+from typing import Annotated, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+
+MAX_TEXT = 2_000
+Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Days = Annotated[int, Field(ge=0, le=366)]
+Level = Literal["county", "city"]
+WithdrawalReason = Literal[
+    "ill",
+    "maternity",
+    "retired",
+    "deceased",
+    "transferred",
+    "work",
+    "family",
+    "never_confirmed",
+]
+
+
+class PersonReference(Message):
+    """A teacher as the ledger knows him: a random id and personal fields sealed under his own key."""
+
+    id: UUID
+    sealed: str = Field(max_length=8_192)
+
+
+class LeaveReference(Message):
+    """The number of a leave within its case: 1, 2, …"""
+
+    leave: int = Field(ge=1, le=99)
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+
+class TraineeNominated(Event):
+    """提名: a school or a county put a teacher forward."""
+
+    type: ClassVar[str] = "trainee.nominated"
+    campaign: str
+    project_type: str
+    county: str
+    school: str
+    person: UUID
+    stage: str
+    subject: str
+    position: str
+    rural: bool
+    years_of_service: int
+    submitted_at: datetime
+    deadline: datetime
+
+
+class NominationApproved(Event):
+    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host."""
+
+    type: ClassVar[str] = "nomination.approved"
+    level: Level
+    by: str
+    host: str = ""
+    deadline: datetime | None = None
+
+
+class NominationReturned(Event):
+    """退回: back to the nominating organisation for a change."""
+
+    type: ClassVar[str] = "nomination.returned"
+    level: Level
+    by: str
+    reason: str
+    seat_freed: bool
+
+
+class NominationResubmitted(Event):
+    """重新提交. The first submission's time stays (edge case 45)."""
+
+    type: ClassVar[str] = "nomination.resubmitted"
+    by: str
+
+
+class NominationRejected(Event):
+    """不予通过, by a person or because nobody approved in time."""
+
+    type: ClassVar[str] = "nomination.rejected"
+    by: str
+    reasons: tuple[str, ...]
+    seat_freed: bool
+
+
+class NominationWithdrawn(Event):
+    """撤回 before 报到, for a coded reason; the seat is freed."""
+
+    type: ClassVar[str] = "nomination.withdrawn"
+    by: str
+    reason: str
+    seat_freed: bool
+    place_freed: bool
+
+
+class TraineeEnrolled(Event):
+    """编班: placed in a class of the assigned host."""
+
+    type: ClassVar[str] = "trainee.enrolled"
+    training_class: str
+    host: str
+    starts: date
+    ends: date
+    confirm_by: datetime
+
+
+class AttendanceConfirmed(Event):
+    """确认参训 by or for the trainee."""
+
+    type: ClassVar[str] = "attendance.confirmed"
+    by: str
+
+
+class AttendanceDeclined(Event):
+    """不能参训, said before the class: no absence, the seat is freed."""
+
+    type: ClassVar[str] = "attendance.declined"
+    by: str
+    reason: str
+
+
+class TraineeRegistered(Event):
+    """报到 at the host."""
+
+    type: ClassVar[str] = "trainee.registered"
+    by: str
+    registered_at: datetime
+
+
+class NoShowRecorded(Event):
+    """未报到, after the host confirmed its check-in list. An excuse is heard until `excuse_until`."""
+
+    type: ClassVar[str] = "trainee.no_show"
+    check_in_confirmed_at: datetime
+    excuse_until: datetime
+
+
+class AbsenceExcused(Event):
+    """特殊情况: the absence has a good reason and a document."""
+
+    type: ClassVar[str] = "absence.excused"
+    by: str
+    reason: str
+    document: str
+
+
+class ExcuseWindowClosed(Event):
+    """Nobody excused the absence in time; a restriction is proposed in the same append."""
+
+    type: ClassVar[str] = "absence.unexcused"
+    restriction: str
+
+
+class LeaveRequested(Event):
+    """请假."""
+
+    type: ClassVar[str] = "leave.requested"
+    leave: int
+    by: str
+    first_day: date
+    last_day: date
+    reason: str
+
+
+class LeaveGranted(Event):
+    """准假 by the host."""
+
+    type: ClassVar[str] = "leave.granted"
+    leave: int
+    by: str
+
+
+class LeaveRefused(Event):
+    """不准假 by the host."""
+
+    type: ClassVar[str] = "leave.refused"
+    leave: int
+    by: str
+    reason: str
+
+
+class TraineeDismissed(Event):
+    """劝退 with reason and evidence; a restriction is proposed in the same append."""
+
+    type: ClassVar[str] = "trainee.dismissed"
+    by: str
+    reason: str
+    evidence: str
+    restriction: str
+
+
+class TrainingCompleted(Event):
+    """结业: days by mode, hours, grade and the certificate's number."""
+
+    type: ClassVar[str] = "training.completed"
+    by: str
+    centralised_days: int
+    online_days: int
+    hours: int
+    grade: str
+    certificate: str
+
+
+class TrainingNotCompleted(Event):
+    """未结业; a restriction is proposed in the same append."""
+
+    type: ClassVar[str] = "training.not_completed"
+    by: str
+    reasons: tuple[str, ...]
+    restriction: str
+
+
+class FollowUpAssigned(Event):
+    """跟踪任务 after completion (任务驱动)."""
+
+    type: ClassVar[str] = "follow_up.assigned"
+    task: str
+    due: datetime
+
+
+class FollowUpSubmitted(Event):
+    """The task's evidence is in."""
+
+    type: ClassVar[str] = "follow_up.submitted"
+    by: str
+    evidence: str
+
+
+class FollowUpReviewed(Event):
+    """The host reviewed the evidence; a refused one is due again by `due`."""
+
+    type: ClassVar[str] = "follow_up.reviewed"
+    by: str
+    accepted: bool
+    comment: str
+    due: datetime | None = None
+
+
+class FollowUpOverdue(Event):
+    """The task was not in on time; host and county are told, and a last date is set."""
+
+    type: ClassVar[str] = "follow_up.overdue"
+    last_date: datetime
+
+
+class FollowUpLapsed(Event):
+    """The last date passed as well: the case is closed with its task unmet."""
+
+    type: ClassVar[str] = "follow_up.lapsed"
+
+
+EVENTS = EventCatalogue(
+    TraineeNominated,
+    NominationApproved,
+    NominationReturned,
+    NominationResubmitted,
+    NominationRejected,
+    NominationWithdrawn,
+    TraineeEnrolled,
+    AttendanceConfirmed,
+    AttendanceDeclined,
+    TraineeRegistered,
+    NoShowRecorded,
+    AbsenceExcused,
+    ExcuseWindowClosed,
+    LeaveRequested,
+    LeaveGranted,
+    LeaveRefused,
+    TraineeDismissed,
+    TrainingCompleted,
+    TrainingNotCompleted,
+    FollowUpAssigned,
+    FollowUpSubmitted,
+    FollowUpReviewed,
+    FollowUpOverdue,
+    FollowUpLapsed,
+)
+
+
+# -------------------------------------------------------------------------------------------------- commands
+
+
+class Nominate(Command):
+    """Put a teacher forward for a project type. Its personal fields are sealed before the command is formed."""
+
+    name: ClassVar[str] = "nominate"
+    project_type: Code
+    county: Code
+    school: Code
+    person: PersonReference
+    stage: Code
+    subject: Code
+    position: Code = "teacher"
+    rural: bool = False
+    years_of_service: int = Field(default=0, ge=0, le=60)
+
+
+class Approve(Command):
+    """The county's or the city's yes, by the role of the sender. The city names the host."""
+
+    name: ClassVar[str] = "approve"
+    host: str = Field(default="", max_length=64)
+
+
+class Return(Command):
+    """Send a nomination back for a change."""
+
+    name: ClassVar[str] = "return"
+    reason: Text
+
+
+class Resubmit(Command):
+    """Hand a returned nomination in again."""
+
+    name: ClassVar[str] = "resubmit"
+
+
+class Reject(Command):
+    """The county's or the city's no, with every reason."""
+
+    name: ClassVar[str] = "reject"
+    reasons: tuple[Code, ...] = Field(min_length=1, max_length=20)
+
+
+class Lapse(Command):
+    """What the system does to a case that missed a date it shares with others (selection, confirmation)."""
+
+    name: ClassVar[str] = "lapse"
+
+
+class Withdraw(Command):
+    """Take the nomination back before 报到."""
+
+    name: ClassVar[str] = "withdraw"
+    reason: WithdrawalReason
+
+
+class Enroll(Command):
+    """Place the trainee in a class."""
+
+    name: ClassVar[str] = "enroll"
+    training_class: str = Field(min_length=1, max_length=64)
+
+
+class Confirm(Command):
+    """The trainee will come."""
+
+    name: ClassVar[str] = "confirm"
+
+
+class Decline(Command):
+    """The trainee says in time that he can't come."""
+
+    name: ClassVar[str] = "decline"
+    reason: WithdrawalReason
+
+
+class Register(Command):
+    """The trainee has arrived."""
+
+    name: ClassVar[str] = "register"
+
+
+class RecordNoShow(Command):
+    """The trainee is not on the confirmed check-in list."""
+
+    name: ClassVar[str] = "record-no-show"
+
+
+class Excuse(Command):
+    """The absence has a good reason."""
+
+    name: ClassVar[str] = "excuse"
+    reason: Code
+    document: Text
+
+
+class RequestLeave(Command):
+    """Ask for days off within the training; both days count."""
+
+    name: ClassVar[str] = "request-leave"
+    first_day: date
+    last_day: date
+    reason: Code
+
+
+class GrantLeave(LeaveReference, Command):
+    """Allow a leave."""
+
+    name: ClassVar[str] = "grant-leave"
+
+
+class RefuseLeave(LeaveReference, Command):
+    """Refuse a leave."""
+
+    name: ClassVar[str] = "refuse-leave"
+    reason: Text
+
+
+class Dismiss(Command):
+    """劝退."""
+
+    name: ClassVar[str] = "dismiss"
+    reason: Code
+    evidence: Text
+
+
+class Complete(Command):
+    """结业. Days are whole days by mode; hours are class hours (学时)."""
+
+    name: ClassVar[str] = "complete"
+    centralised_days: Days
+    online_days: Days = 0
+    hours: int = Field(ge=0, le=2_000)
+    grade: Literal["excellent", "good", "pass"] = "pass"
+
+
+class Fail(Command):
+    """未结业."""
+
+    name: ClassVar[str] = "fail"
+    reasons: tuple[Code, ...] = Field(min_length=1, max_length=20)
+
+
+class SubmitFollowUp(Command):
+    """Hand in the follow-up task's evidence, by reference."""
+
+    name: ClassVar[str] = "submit-follow-up"
+    evidence: Text
+
+
+class ReviewFollowUp(Command):
+    """Accept the evidence, or send it back."""
+
+    name: ClassVar[str] = "review-follow-up"
+    accepted: bool
+    comment: str = Field(default="", max_length=MAX_TEXT)
+
+
+class PassDeadline(Command):
+    """The case's own timer fired."""
+
+    name: ClassVar[str] = "pass-deadline"
+
+
+COMMANDS = CommandCatalogue(
+    Nominate,
+    Approve,
+    Return,
+    Resubmit,
+    Reject,
+    Lapse,
+    Withdraw,
+    Enroll,
+    Confirm,
+    Decline,
+    Register,
+    RecordNoShow,
+    Excuse,
+    RequestLeave,
+    GrantLeave,
+    RefuseLeave,
+    Dismiss,
+    Complete,
+    Fail,
+    SubmitFollowUp,
+    ReviewFollowUp,
+    PassDeadline,
+)

@@ -1,0 +1,165 @@
+"""How a training ends and what follows: dismissal, completion, follow-up, and the proposed restriction."""
+
+from datetime import date, timedelta
+
+from domain import calendar
+from domain.decision import (
+    Command,
+    Decision,
+    Event,
+    Notice,
+    Refusal,
+    Start,
+    StreamEvents,
+    Take,
+)
+from domain.numbers import RESTRICTIONS, restriction_number, stream_name
+from domain.refusals import in_words, refuse
+from domain.restriction_messages import Ground, RestrictionProposed
+from domain.trainee_context import Context, Outcome, notice, told_host
+from domain.trainee_messages import (
+    Complete,
+    Dismiss,
+    ExcuseWindowClosed,
+    Fail,
+    FollowUpAssigned,
+    FollowUpLapsed,
+    FollowUpOverdue,
+    FollowUpReviewed,
+    FollowUpSubmitted,
+    PassDeadline,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    TraineeDismissed,
+    TrainingCompleted,
+    TrainingNotCompleted,
+)
+from domain.trainee_state import Trainee
+
+
+def dismiss(state: Trainee, command: Dismiss, context: Context) -> Outcome:
+    number = restriction_number(context.number)
+    dismissed = TraineeDismissed(
+        by=str(context.actor), reason=command.reason, evidence=command.evidence, restriction=number
+    )
+    return _with_restriction(state, dismissed, "dismissed", context)
+
+
+def fail(state: Trainee, command: Fail, context: Context) -> Outcome:
+    early = _before_end(state, command, context)
+    if early is not None:
+        return early
+    number = restriction_number(context.number)
+    failed = TrainingNotCompleted(by=str(context.actor), reasons=command.reasons, restriction=number)
+    return _with_restriction(state, failed, "not-completed", context)
+
+
+def complete(state: Trainee, command: Complete, context: Context) -> Outcome:
+    early = _before_end(state, command, context)
+    if early is not None:
+        return early
+    project_type = context.facts.plan.project_type(state.project_type)
+    required = project_type.centralised_days_required
+    if command.centralised_days < required:
+        return refuse(
+            "centralised_days_short",
+            field="/centralised_days",
+            days=command.centralised_days,
+            required=required,
+        )
+    certificate = f"{context.number}-c1"
+    completed = TrainingCompleted(
+        by=str(context.actor),
+        centralised_days=command.centralised_days,
+        online_days=command.online_days,
+        hours=command.hours,
+        grade=command.grade,
+        certificate=certificate,
+    )
+    claims = (Take(f"certificate:{certificate}", context.number),)
+    notices = (notice(context, state.county, completed.type),)
+    if project_type.follow_up is None:
+        return Decision((completed,), claims=claims, notices=notices)
+    due = calendar.end_of_day(calendar.local_date(context.now) + timedelta(days=project_type.follow_up.due_days))
+    assigned = FollowUpAssigned(task=project_type.follow_up.task_zh, due=due)
+    task = notice(context, state.school, assigned.type, due=due.isoformat())
+    return Decision((completed, assigned), claims=claims, notices=(*notices, task))
+
+
+def _before_end(state: Trainee, command: Command, context: Context) -> Refusal | None:
+    """An outcome is known on the last day at the earliest."""
+    assert state.ends is not None, "somebody in training has a class with dates"
+    opens = calendar.start_of_day(state.ends)
+    if context.now < opens:
+        return refuse("too_early", command=command.name, earliest=in_words(opens))
+    return None
+
+
+def submit_follow_up(state: Trainee, command: SubmitFollowUp, context: Context) -> Outcome:
+    submitted = FollowUpSubmitted(by=str(context.actor), evidence=command.evidence)
+    return Decision((submitted,), notices=told_host(state, context, submitted))
+
+
+def review_follow_up(state: Trainee, command: ReviewFollowUp, context: Context) -> Outcome:
+    if not state.follow_up_submitted:
+        return refuse("follow_up_not_submitted")
+    again = None
+    if not command.accepted:
+        days = context.facts.plan.rules.follow_up_grace_days
+        again = calendar.end_of_day(calendar.local_date(context.now) + timedelta(days=days))
+    reviewed = FollowUpReviewed(by=str(context.actor), accepted=command.accepted, comment=command.comment, due=again)
+    return Decision((reviewed,), notices=(notice(context, state.school, reviewed.type, accepted=command.accepted),))
+
+
+def pass_deadline(state: Trainee, command: PassDeadline, context: Context) -> Outcome:
+    assert state.deadline is not None or state.follow_up_submitted, "a timer runs towards a deadline"
+    if state.deadline is None or context.now < state.deadline:
+        earliest = in_words(state.deadline) if state.deadline else "—"
+        return refuse("too_early", command=command.name, earliest=earliest)
+    if state.phase == "absent":
+        number = restriction_number(context.number)
+        return _with_restriction(state, ExcuseWindowClosed(restriction=number), "absent", context)
+    if state.overdue:
+        return Decision((FollowUpLapsed(),), notices=told_host(state, context, FollowUpLapsed()))
+    grace = timedelta(days=context.facts.plan.rules.follow_up_grace_days)
+    last_date = calendar.end_of_day(calendar.local_date(context.now) + grace)
+    overdue = FollowUpOverdue(last_date=last_date)
+    told = tuple(
+        notice(context, each, overdue.type, last_date=last_date.isoformat()) for each in (state.county, state.host)
+    )
+    return Decision((overdue,), notices=told)
+
+
+def _with_restriction(state: Trainee, event: Event, ground: Ground, context: Context) -> Decision:
+    """The event and the proposed restriction are one append: neither can be lost without the other (通知 四(三))."""
+    number = restriction_number(context.number)
+    proposed = RestrictionProposed(
+        campaign=state.campaign,
+        trainee=context.number,
+        person=state.person,
+        county=state.county,
+        school=state.school,
+        host=state.host,
+        ground=ground,
+        incident_on=_incident_day(state, context),
+        proposed_at=context.now,
+        serve_by=context.facts.plan.add_working_days(context.now, context.facts.plan.rules.serve_within_working_days),
+    )
+    return Decision(
+        events=(event,),
+        others=(StreamEvents(RESTRICTIONS, stream_name("restriction", number), 0, (proposed,)),),
+        notices=(
+            notice(context, state.county, event.type),
+            Notice(
+                context.facts.plan.bureau,
+                proposed.type,
+                {"restriction": number, "trainee": context.number},
+            ),
+        ),
+        starts=(Start("restriction", number, state.campaign),),
+    )
+
+
+def _incident_day(state: Trainee, context: Context) -> date:
+    today = calendar.local_date(context.now)
+    return state.starts if state.phase == "absent" and state.starts is not None else today

@@ -1,0 +1,147 @@
+"""What goes in and out of the workflows: one input and one result per message, and the ids beside their inverse.
+
+Nothing personal is in any of them: people are random ids, their fields are sealed before a command is formed.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.decision import Actor, Refusal
+from domain.numbers import parse_stream_name, stream_name
+
+TASK_QUEUE = "xunji"
+ProcessKind = Literal["trainee", "class", "campaign", "restriction"]
+WORKFLOW_TYPES: dict[ProcessKind, str] = {
+    "trainee": "Trainee",
+    "class": "TrainingClass",
+    "campaign": "Campaign",
+    "restriction": "Restriction",
+}
+MAILBOX_WORKFLOW_TYPE = "Mailbox"
+REFUSED = "Refused"
+"""The `type` of the ApplicationError that carries a refusal to the caller; its first detail is a `Refusal`."""
+
+
+class WorkflowMessage(BaseModel):
+    """A frozen message; a new field needs a default, so that old histories still replay."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def workflow_id(kind: str, number: str) -> str:
+    """`trainee`, `zz22-410181-00123` → `trainee/zz22-410181-00123`: the stream's name, seen in the Temporal UI."""
+    return stream_name(kind, number)
+
+
+def parse_workflow_id(id_: str) -> tuple[str, str]:
+    """The inverse of `workflow_id`. Raises ValueError."""
+    return parse_stream_name(id_)
+
+
+class ProcessStart(WorkflowMessage):
+    """Start a process's workflow. `new` says that its stream is created by the Update that comes with the start."""
+
+    number: str
+    campaign: str
+    new: bool = False
+
+
+class CommandMessage(WorkflowMessage):
+    """A command for a process, as the argument of the Update that has the command's name.
+
+    The Update's id is the command's id. `body` is the command's fields as JSON; `digest` is the hex SHA-256 of what
+    the caller sent, so that one id is never used for two contents.
+    """
+
+    actor: Actor
+    body: dict[str, Any]
+    digest: str
+    correlation_id: str = ""
+
+
+class Receipt(WorkflowMessage):
+    """What became of a command, and what the case waits for now.
+
+    `wait_seconds` is the real time until `deadline`, given when the case keeps a timer of its own; `sequence` is the
+    last ledger sequence of the append in the campaign's book; `reach` is what the process owes to trainees.
+    """
+
+    number: str
+    version: int
+    phase: str
+    closed: bool
+    deadline: datetime | None = None
+    wait_seconds: float | None = None
+    summary: str = ""
+    waiting_for: str = ""
+    attributes: dict[str, str] = {}
+    reach: dict[str, Any] | None = None
+    sequence: int = 0
+
+
+class UpdateLedger(WorkflowMessage):
+    """The input of the activity `update_ledger`: decide one command on one stream and append what follows."""
+
+    kind: ProcessKind
+    number: str
+    campaign: str
+    command: str
+    command_id: UUID
+    message: CommandMessage
+
+
+class Outcome(WorkflowMessage):
+    """The result of `update_ledger`: a receipt, or a refusal with every reason."""
+
+    receipt: Receipt | None = None
+    refusal: Refusal | None = None
+
+
+class LoadCase(WorkflowMessage):
+    """The input of the activity `load_case`: read a stream and say what it waits for."""
+
+    kind: ProcessKind
+    number: str
+    campaign: str
+
+
+class ReachTrainees(WorkflowMessage):
+    """The input of the activity `reach_trainees`: send commands to every trainee that is found in certain phases."""
+
+    campaign: str
+    command_by_phase: dict[str, str]
+    causation: str
+    training_class: str = ""
+
+
+class Reached(WorkflowMessage):
+    """How many trainees were found, and how many of them the command still applied to."""
+
+    found: int
+    changed: int
+
+
+class MailboxStart(WorkflowMessage):
+    """Start the mailbox of an organisation; it drains the outbox in order and ends when nothing is left."""
+
+    organisation: str
+    attempt: int = 0
+
+
+class DeliverBatch(WorkflowMessage):
+    """The input of `deliver_batch`: an organisation's next notices, in order; `attempt` counts failures in a row."""
+
+    organisation: str
+    attempt: int = 0
+
+
+class BatchResult(WorkflowMessage):
+    """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data."""
+
+    delivered: int
+    left: int
+    problem: str = ""
+    retry_after_seconds: float | None = None

@@ -16,9 +16,6 @@ from zoneinfo import ZoneInfo
 import holidays
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-FIRST_PUBLISHED_YEAR = 2001
-"""Make-up workdays were first arranged by a State Council notice in 2001."""
-
 MAX_WORKING_DAYS = 500
 """Bounds the walk of add_working_days; the longest window of any plan is a few weeks."""
 
@@ -79,7 +76,7 @@ def is_published(year: int) -> bool:
     Every arrangement since 2001 has moved at least one weekend, so a year without make-up workdays is a year
     of which the library can only guess the statutory days.
     """
-    return year >= FIRST_PUBLISHED_YEAR and any(day.year == year for day in _china(year).weekend_workdays)
+    return any(day.year == year for day in _china(year).weekend_workdays)
 
 
 def is_working_day(day: date, unpublished: UnpublishedYear = "refuse") -> bool:
@@ -94,9 +91,7 @@ def is_working_day(day: date, unpublished: UnpublishedYear = "refuse") -> bool:
     return day.weekday() < _SATURDAY
 
 
-def add_working_days(
-    instant: datetime, working_days: int, unpublished: UnpublishedYear = "refuse"
-) -> datetime:
+def add_working_days(instant: datetime, working_days: int, unpublished: UnpublishedYear = "refuse") -> datetime:
     """24:00 of the n-th working day after the day of `instant` in Asia/Shanghai, as UTC.
 
     The day of the instant itself never counts, at whatever hour. `working_days` is 1 to MAX_WORKING_DAYS.

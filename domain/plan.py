@@ -294,9 +294,7 @@ class Rules(Part):
     selection_reminders_hours_before: Annotated[
         tuple[Annotated[int, Field(strict=True, ge=1)], ...], Field(max_length=10)
     ]
-    class_reminders_days_before: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=1)], ...], Field(max_length=10)
-    ]
+    class_reminders_days_before: Annotated[tuple[Annotated[int, Field(strict=True, ge=1)], ...], Field(max_length=10)]
     outcome_due_days_after_class_end: Days
     follow_up_grace_days: Days
     unpublished_calendar_year: UnpublishedYear
@@ -309,9 +307,7 @@ class Contact(Part):
     id: Slug
     office_zh: Text
     people_zh: Annotated[tuple[Text, ...], Field(min_length=1)]
-    telephones: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^(0371-)?[0-9]{8}$")], ...], Field(min_length=1)
-    ]
+    telephones: Annotated[tuple[Annotated[str, Field(pattern=r"^(0371-)?[0-9]{8}$")], ...], Field(min_length=1)]
     source: Source
 
 

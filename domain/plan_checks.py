@@ -60,9 +60,7 @@ def _duplicate_ids(section: str) -> Callable[[Plan], Iterator[Fault]]:
     return find
 
 
-def _unknown(
-    path: tuple[PathStep, ...], kind_zh: str, kind_en: str, found: str, known: Iterable[str]
-) -> Fault:
+def _unknown(path: tuple[PathStep, ...], kind_zh: str, kind_en: str, found: str, known: Iterable[str]) -> Fault:
     names = list(known)
     nearest = nearest_name(found, names)
     hint_zh, hint_en = (f"是否为“{nearest}”？", f"; did you mean `{nearest}`?") if nearest else ("", "")
@@ -166,9 +164,7 @@ def _quota_references(plan: Plan) -> Iterator[Fault]:
             cell = ("quotas", "seats", recipient_id, project_type_id)
             if project_type is None:
                 yield _unknown(cell, "项目类别", "project type", project_type_id, project_types)
-            elif (
-                recipient is not None and project_type.project_counties_only and not recipient.project_county
-            ):
+            elif recipient is not None and project_type.project_counties_only and not recipient.project_county:
                 yield Fault(
                     cell,
                     "a recipient with `project_county: true`",
@@ -232,9 +228,7 @@ def _basis(plan: Plan) -> Iterator[Fault]:
         if rule not in rules:
             yield _unknown(path, "规则", "rule", rule, rules)
         elif rule in named[:index]:
-            yield Fault(
-                path, "each rule once", rule, f"规则“{rule}”的依据重复。", f"the rule `{rule}` has two bases"
-            )
+            yield Fault(path, "each rule once", rule, f"规则“{rule}”的依据重复。", f"the rule `{rule}` has two bases")
     for rule in rules:
         if rule not in named:
             yield Fault(

@@ -94,9 +94,7 @@ class _PlanLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed", problem_mark=self.get_mark()
-            )
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=self.get_mark())
         if self.depth >= MAX_DEPTH:
             raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=self.get_mark())
         self.depth += 1
@@ -108,11 +106,7 @@ class _PlanLoader(yaml.SafeLoader):
 def _compose(text: str) -> Node:
     if len(text) > MAX_PLAN_CHARACTERS:
         size = str(len(text))
-        _refuse(
-            Fault(
-                (), f"at most {MAX_PLAN_CHARACTERS} characters", size, "文件过大。", "the file is too large"
-            )
-        )
+        _refuse(Fault((), f"at most {MAX_PLAN_CHARACTERS} characters", size, "文件过大。", "the file is too large"))
     try:
         loader = _PlanLoader(text)
         try:
@@ -128,18 +122,14 @@ def _compose(text: str) -> Node:
     except yaml.YAMLError as error:
         # What remains is a character that YAML does not allow; the second line only repeats the file's name.
         what = str(error).splitlines()[0]
-        _refuse(
-            Fault((), "valid YAML", "a forbidden character", "YAML 格式错误。", f"not valid YAML: {what}")
-        )
+        _refuse(Fault((), "valid YAML", "a forbidden character", "YAML 格式错误。", f"not valid YAML: {what}"))
     if node is None:
         _refuse(Fault((), "a plan", "an empty file", "文件为空。", "the file is empty"))
     return node
 
 
 def _refuse(fault: Fault, line: int = 1, column: int = 1) -> NoReturn:
-    raise PlanError(
-        [PlanProblem(line, column, "", fault.expected, fault.found, fault.message_zh, fault.message_en)]
-    )
+    raise PlanError([PlanProblem(line, column, "", fault.expected, fault.found, fault.message_zh, fault.message_en)])
 
 
 class _Reader:
@@ -193,9 +183,7 @@ def _schema_problem(root: Node, details: ErrorDetails) -> PlanProblem:
     node = _node_at(root, path)
     if kind == "missing":
         name = str(loc[-1])
-        return _problem(
-            node, Fault(path, f"the key {name}", "nothing", f"缺少“{name}”。", f"`{name}` is missing")
-        )
+        return _problem(node, Fault(path, f"the key {name}", "nothing", f"缺少“{name}”。", f"`{name}` is missing"))
     expected, zh = _expectation(details)
     found = _shown(details["input"])
     en = f"{expected} is expected, found {found}"
@@ -251,9 +239,7 @@ def _unknown_key(root: Node, path: tuple[PathStep, ...]) -> PlanProblem:
     hint_zh, hint_en = (f"是否为“{nearest}”？", f"; did you mean `{nearest}`?") if nearest else ("", "")
     expected = f"the key {nearest}" if nearest else f"one of {', '.join(known)}"
     node = _key_node(root, path)
-    return _problem(
-        node, Fault(path, expected, name, f"未知的键“{name}”。{hint_zh}", f"unknown key `{name}`{hint_en}")
-    )
+    return _problem(node, Fault(path, expected, name, f"未知的键“{name}”。{hint_zh}", f"unknown key `{name}`{hint_en}"))
 
 
 def _fields_at(path: tuple[PathStep, ...]) -> list[str]:

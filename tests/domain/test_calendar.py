@@ -21,15 +21,9 @@ from domain.calendar import (
 )
 
 # The State Council's arrangements of 2022 and 2023: weekdays off, and weekends worked.
-OFF_2022 = (
-    "01-03 01-31 02-01 02-02 02-03 02-04 04-04 04-05 05-02 05-03 05-04 06-03 09-12 "
-    "10-03 10-04 10-05 10-06 10-07"
-)
+OFF_2022 = "01-03 01-31 02-01 02-02 02-03 02-04 04-04 04-05 05-02 05-03 05-04 06-03 09-12 10-03 10-04 10-05 10-06 10-07"
 WORKED_2022 = "01-29 01-30 04-02 04-24 05-07 10-08 10-09"
-OFF_2023 = (
-    "01-02 01-23 01-24 01-25 01-26 01-27 04-05 05-01 05-02 05-03 06-22 06-23 09-29 "
-    "10-02 10-03 10-04 10-05 10-06"
-)
+OFF_2023 = "01-02 01-23 01-24 01-25 01-26 01-27 04-05 05-01 05-02 05-03 06-22 06-23 09-29 10-02 10-03 10-04 10-05 10-06"
 WORKED_2023 = "01-28 01-29 04-23 05-06 06-25 10-07 10-08"
 
 published_days = st.dates(date(2022, 1, 1), date(2023, 12, 31))
@@ -42,9 +36,7 @@ def days(year: int, text: str) -> set[date]:
     return {date.fromisoformat(f"{year}-{part}") for part in text.split()}
 
 
-@pytest.mark.parametrize(
-    ("year", "off", "worked"), [(2022, OFF_2022, WORKED_2022), (2023, OFF_2023, WORKED_2023)]
-)
+@pytest.mark.parametrize(("year", "off", "worked"), [(2022, OFF_2022, WORKED_2022), (2023, OFF_2023, WORKED_2023)])
 def test_a_whole_year_matches_the_published_arrangement(year: int, off: str, worked: str) -> None:
     every_day = [date(year, 1, 1) + timedelta(days=n) for n in range(365)]
     expected = {day for day in every_day if day.weekday() < 5} - days(year, off) | days(year, worked)
@@ -101,9 +93,7 @@ def test_the_hour_of_the_instant_does_not_matter_but_its_local_date_does() -> No
     assert add_working_days(monday, 1) == local_instant("2022-11-15 24:00")
     assert add_working_days(local_instant("2022-11-14 23:59"), 1) == local_instant("2022-11-15 24:00")
     # 16:30 UTC is already Tuesday in Shanghai.
-    assert add_working_days(datetime(2022, 11, 14, 16, 30, tzinfo=UTC), 1) == local_instant(
-        "2022-11-16 24:00"
-    )
+    assert add_working_days(datetime(2022, 11, 14, 16, 30, tzinfo=UTC), 1) == local_instant("2022-11-16 24:00")
 
 
 def test_an_instant_on_a_holiday_starts_with_the_next_working_day() -> None:
@@ -131,9 +121,7 @@ def test_windows_add_up_and_grow(instant: datetime, a: int, b: int) -> None:
 
 @given(published_instants, st.integers(1, 30), st.integers(-14, 14))
 @settings(deadline=None)
-def test_the_zone_in_which_an_instant_is_written_changes_nothing(
-    instant: datetime, n: int, hours: int
-) -> None:
+def test_the_zone_in_which_an_instant_is_written_changes_nothing(instant: datetime, n: int, hours: int) -> None:
     elsewhere = instant.astimezone(timezone(timedelta(hours=hours)))
     assert add_working_days(elsewhere, n) == add_working_days(instant, n)
 

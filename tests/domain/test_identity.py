@@ -125,6 +125,9 @@ def test_every_error_is_said_in_both_languages_with_a_remedy() -> None:
 def test_a_built_number_is_read_back(number: str) -> None:
     parsed = parse_identity_number(number)
     assert parsed.text == number
+    # ISO 7064 MOD 11-2 in its own words: the weighted sum of all 18 characters, X being 10, is 1 modulo 11.
+    values = [10 if character == "X" else int(character) for character in number]
+    assert sum(value * 2 ** (17 - place) for place, value in enumerate(values)) % 11 == 1
     assert f"{parsed.birth_date:%Y%m%d}" == number[6:14]
 
 

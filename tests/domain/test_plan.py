@@ -41,9 +41,7 @@ def test_project_types_are_the_notices_seven_and_five(plan: Plan) -> None:
         "河南省国家教育统一考试监考教师培训项目",
         "河南省国家教育统一考试评卷教师培训项目",
     ]
-    assert [each.id for each in plan.project_types] == [f"gp{n}" for n in range(1, 8)] + [
-        f"sp{n}" for n in range(1, 6)
-    ]
+    assert [each.id for each in plan.project_types] == [f"gp{n}" for n in range(1, 8)] + [f"sp{n}" for n in range(1, 6)]
 
 
 def test_hosts_fill_the_notices_numbers_and_only_its_three_are_real(plan: Plan) -> None:
@@ -205,5 +203,8 @@ def test_the_canonical_form_reads_back_and_has_one_digest(plan: Plan) -> None:
 def test_the_digest_ignores_layout_and_notices_every_value(plan: Plan) -> None:
     commented = "# a comment\n" + TEXT.replace("edition: 1 ", "edition:    1 ", 1)
     assert load_plan(commented).sha256() == plan.sha256()
+    reordered = TEXT.replace("{gp3: 2, gp6: 1, sp3: 2}", "{sp3: 2, gp3: 2, gp6: 1}", 1)
+    assert reordered != TEXT
+    assert load_plan(reordered).sha256() == plan.sha256()
     changed = TEXT.replace("restriction_years: 3", "restriction_years: 2", 1)
     assert load_plan(changed).sha256() != plan.sha256()

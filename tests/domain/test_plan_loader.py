@@ -1,5 +1,6 @@
 """Every mistake in a plan is found at once, where it stands, with what was expected there."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from domain.plan_loader import MAX_DEPTH, MAX_PLAN_CHARACTERS, PlanError, PlanProblem, load_plan
 
-TEXT = (Path(__file__).parents[2] / "plans" / "2022-zhengzhou.yaml").read_text(encoding="utf-8")
+WHOLE = (Path(__file__).parents[2] / "plans" / "2022-zhengzhou.yaml").read_text(encoding="utf-8")
+# A hundred hosts fewer, because every test here reads the file.
+TEXT = "".join(line for line in WHOLE.splitlines(keepends=True) if not re.search(r"id: h0[3-9]\d|id: h1[0-3]\d", line))
 
 MARK = "§"
 
@@ -352,15 +355,11 @@ def test_a_level_without_hosts_is_noticed() -> None:
         "levels: [provincial]", "levels: [national]"
     )
     text = text.replace("announced_hosts: 153", "announced_hosts: 999")
-    assert {problem.path for problem in problems_of(text)} == {
-        f"project_types[{n}].level" for n in range(7, 12)
-    }
+    assert {problem.path for problem in problems_of(text)} == {f"project_types[{n}].level" for n in range(7, 12)}
 
 
 def test_the_bureau_can_not_be_a_recipient() -> None:
-    assert "recipients[18].id" in [
-        problem.path for problem in problems_of(broken(("bureau: zzedu", "bureau: jks")))
-    ]
+    assert "recipients[18].id" in [problem.path for problem in problems_of(broken(("bureau: zzedu", "bureau: jks")))]
 
 
 def test_a_gb_code_belongs_to_one_recipient() -> None:
@@ -425,7 +424,5 @@ def test_a_damaged_file_gives_problems_within_it_or_a_plan(data: st.DataObject) 
         problems = error.problems
         assert problems
     # YAML also breaks lines at U+0085, U+2028 and U+2029, as splitlines does; the file's end is one more.
-    assert all(
-        1 <= problem.line <= len(text.splitlines()) + 1 and problem.column >= 1 for problem in problems
-    )
+    assert all(1 <= problem.line <= len(text.splitlines()) + 1 and problem.column >= 1 for problem in problems)
     assert all(problem.message_zh and problem.message_en for problem in problems)

@@ -1,0 +1,104 @@
+"""Quota lines with what is in use: the seats are the view's, their use is the ledger's own counter at this moment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from domain.bulletin import AssignedSeats
+from domain.decision import Actor
+from domain.numbers import seat_key
+from ledger.store import PAGE_LIMIT, Ledger
+from ledger.types import Counter
+from projections import query
+from projections.query import Page, Where
+from projections.quota_view import quota_key
+from projections.schema import Database
+
+TABLE: Final = "view.quotas"
+OWN: Final = {"county": "recipient"}
+
+_ASSIGNED = """
+SELECT recipient AS organisation, sum(issued)::bigint AS original, sum(seats)::bigint AS adjusted
+FROM view.quotas WHERE campaign = $1 GROUP BY recipient ORDER BY recipient
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRow:
+    """One quota line. `issued` are the seats first issued, `seats` those after reallocation."""
+
+    key: str
+    version: int
+    sequence: int
+    campaign: str
+    line: str
+    project_type: str
+    recipient: str
+    issued: int
+    seats: int
+    invented: bool
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """A quota line with its breakdown: `size` = `used` + `left`, all from the counter that decides."""
+
+    quota: QuotaRow
+    size: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        """Seats that can still be taken."""
+        return self.size - self.used
+
+
+async def get(database: Database, ledger: Ledger, viewer: Actor, campaign: str, line: str) -> QuotaUse | None:
+    """The line with its use, or None when there is none or when it is another recipient's."""
+    where = Where().own(viewer, OWN).equal(key=quota_key(campaign, line))
+    row = await query.one(database, QuotaRow, TABLE, where)
+    return None if row is None else _use(row, await ledger.counter(seat_key(campaign, line)))
+
+
+async def page(
+    database: Database,
+    ledger: Ledger,
+    viewer: Actor,
+    campaign: str,
+    *,
+    project_type: str | None = None,
+    recipient: str | None = None,
+    after: str = "",
+    limit: int = 100,
+) -> Page[QuotaUse]:
+    """The viewer's lines of a campaign with their use, by key. Raises LimitOutOfRange."""
+    where = Where().own(viewer, OWN)
+    where.equal(campaign=campaign, project_type=project_type, recipient=recipient)
+    rows = await query.page(database, QuotaRow, TABLE, where, key="key", after=after, limit=limit)
+    counters = await _counters(ledger, campaign)
+    return Page(tuple(_use(row, counters.get(row.line, _NONE)) for row in rows.items), rows.next)
+
+
+async def assigned(database: Database, campaign: str) -> tuple[AssignedSeats, ...]:
+    """The seats of every recipient over all its lines, by id; for the system."""
+    return tuple(AssignedSeats(**record) for record in await database.fetch(_ASSIGNED, campaign))
+
+
+_NONE = Counter("", 0, 0)
+
+
+async def _counters(ledger: Ledger, campaign: str) -> dict[str, Counter]:
+    prefix = seat_key(campaign, "")
+    found: dict[str, Counter] = {}
+    after = ""
+    while True:
+        counters = await ledger.counters(prefix, after, PAGE_LIMIT)
+        found |= {counter.key.removeprefix(prefix): counter for counter in counters}
+        if len(counters) < PAGE_LIMIT:
+            return found
+        after = counters[-1].key
+
+
+def _use(row: QuotaRow, counter: Counter) -> QuotaUse:
+    return QuotaUse(row, counter.limit, counter.used)

@@ -1,0 +1,20 @@
+-- How far each book has been read. The view's rows and this sequence always change in one transaction.
+CREATE TABLE IF NOT EXISTS checkpoints (
+    book     text COLLATE "C" PRIMARY KEY,
+    sequence bigint NOT NULL CHECK (sequence > 0),
+    moved_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 20);
+
+-- Events that could not be applied, with the reason. Later events of such a stream are parked as well, because a row
+-- that lacks one of its events would tell a story that did not happen.
+CREATE TABLE IF NOT EXISTS parked (
+    book      text COLLATE "C" NOT NULL,
+    sequence  bigint NOT NULL CHECK (sequence > 0),
+    stream    text COLLATE "C" NOT NULL,
+    version   bigint NOT NULL CHECK (version > 0),
+    type      text COLLATE "C" NOT NULL,
+    reason    text NOT NULL CHECK (length(reason) BETWEEN 1 AND 1000),
+    parked_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (book, sequence)
+);
+CREATE INDEX IF NOT EXISTS parked_by_stream ON parked (book, stream);

@@ -1,0 +1,115 @@
+"""How an event changes a nomination's row. The phase is the domain's own: it comes from `trainee_state.evolve`."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from domain.decision import Event
+from domain.numbers import parse_stream_name
+from domain.trainee_messages import (
+    EVENTS,
+    AbsenceExcused,
+    AttendanceConfirmed,
+    AttendanceDeclined,
+    FollowUpAssigned,
+    FollowUpLapsed,
+    FollowUpOverdue,
+    FollowUpReviewed,
+    FollowUpSubmitted,
+    NominationApproved,
+    NominationRejected,
+    NominationWithdrawn,
+    NoShowRecorded,
+    TraineeDismissed,
+    TraineeEnrolled,
+    TraineeNominated,
+    TraineeRegistered,
+    TrainingCompleted,
+    TrainingNotCompleted,
+)
+from domain.trainee_state import Trainee, case_of, evolve
+from ledger.types import RecordedEvent
+from projections.rows import Row, View, of_case, place
+
+MILESTONES: dict[type[Event], str] = {
+    NominationRejected: "given_up_at",
+    NominationWithdrawn: "given_up_at",
+    AttendanceDeclined: "given_up_at",
+    TraineeEnrolled: "enrolled_at",
+    AttendanceConfirmed: "confirmed_at",
+    TraineeRegistered: "registered_at",
+    NoShowRecorded: "no_show_at",
+    AbsenceExcused: "excused_at",
+    TrainingCompleted: "completed_at",
+    TraineeDismissed: "dismissed_at",
+    TrainingNotCompleted: "not_completed_at",
+}
+"""The column that keeps when something last happened; that it is set says that it ever did."""
+
+FOLLOW_UPS: dict[type[Event], str] = {
+    FollowUpAssigned: "assigned",
+    FollowUpSubmitted: "submitted",
+    FollowUpOverdue: "overdue",
+    FollowUpLapsed: "lapsed",
+}
+
+
+def _number(event: RecordedEvent) -> str:
+    return parse_stream_name(event.stream)[1]
+
+
+def _apply(row: Row | None, event: RecordedEvent) -> Row:
+    number = _number(event)
+    happened = EVENTS.parse(event.type, event.data)
+    where = place(row, event)
+    state = evolve(row["state"] if row is not None else None, happened)
+    columns: dict[str, Any] = dict(row) if row is not None else {"number": number, "follow_up": ""}
+    if isinstance(happened, TraineeNominated):
+        columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
+    columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
+    columns["follow_up"] = _follow_up(happened, columns["follow_up"])
+    columns["closed_at"] = _closed_at(row, state, event.recorded_at)
+    return columns
+
+
+def _of_state(number: str, state: Trainee) -> dict[str, Any]:
+    return {
+        "campaign": state.campaign,
+        "project_type": state.project_type,
+        "county": state.county,
+        "school": state.school,
+        "person": state.person,
+        "stage": state.stage,
+        "submitted_at": state.submitted_at,
+        "returned": state.returned,
+        "host": state.host,
+        "training_class": state.training_class,
+        "seat_held": state.seat_held,
+        "certificate": state.certificate,
+        "restriction": state.restriction,
+        "state": state,
+        **of_case(case_of(number, state)),
+    }
+
+
+def _milestone(happened: Event, at: datetime) -> dict[str, datetime]:
+    if isinstance(happened, NominationApproved):
+        return {"county_approved_at" if happened.level == "county" else "selected_at": at}
+    column = MILESTONES.get(type(happened))
+    return {column: at} if column else {}
+
+
+def _follow_up(happened: Event, before: str) -> str:
+    if isinstance(happened, FollowUpReviewed):
+        return "accepted" if happened.accepted else "returned"
+    return FOLLOW_UPS.get(type(happened), before)
+
+
+def _closed_at(row: Row | None, state: Trainee, at: datetime) -> object:
+    if not state.closed:
+        return None
+    return row["closed_at"] if row is not None and row["closed"] else at
+
+
+TRAINEES = View("trainees", "number", _number, _apply, TypeAdapter(Trainee))

@@ -1,0 +1,192 @@
+"""Nominations as people and processes ask for them. What an organisation asks for is limited to its own cases."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from domain.bulletin import CaseRecord
+from domain.decision import Actor
+from projections import query
+from projections.query import Page, Where
+from projections.schema import Database
+
+TABLE: Final = "view.trainees"
+OWN: Final = {"county": "county", "school": "school", "host": "host"}
+WITHOUT_OUTCOME: Final = ("enrolled", "confirmed", "in-training")
+"""Phases of a trainee in a class of whom it is not yet known what became of him. Absence is an outcome."""
+
+RECORDS_PAGE: Final = 5_000
+_FIRST_RECORDS_AFTER: Final = ""
+
+_WAITING_COUNTIES = """
+SELECT DISTINCT county FROM view.trainees WHERE campaign = $1 AND NOT closed AND phase = 'nominated' ORDER BY county
+"""
+_OPEN = "SELECT count(*) FROM view.trainees WHERE campaign = $1 AND NOT closed"
+_WITHOUT_OUTCOME = "SELECT count(*) FROM view.trainees WHERE training_class = $1 AND phase = ANY($2)"
+_RECORDS = """
+SELECT number, county, host, selected_at IS NOT NULL AS selected, given_up_at IS NOT NULL AS given_up,
+       enrolled_at IS NOT NULL AS enrolled, confirmed_at IS NOT NULL AS confirmed,
+       registered_at IS NOT NULL AS registered, no_show_at IS NOT NULL AS no_show, excused_at IS NOT NULL AS excused,
+       completed_at IS NOT NULL AS completed, dismissed_at IS NOT NULL AS dismissed,
+       not_completed_at IS NOT NULL AS not_completed
+FROM view.trainees WHERE campaign = $1 AND number > $2 ORDER BY number LIMIT $3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TraineeRow:
+    """One nomination. `sequence` is that of its last event in the campaign's book, `version` the stream's.
+
+    `host`, `training_class`, `certificate` and `restriction` are empty until there is one; `follow_up` is empty,
+    assigned, submitted, returned, overdue, accepted or lapsed. A `…_at` says when something last happened.
+    """
+
+    number: str
+    version: int
+    sequence: int
+    campaign: str
+    project_type: str
+    county: str
+    school: str
+    person: UUID
+    stage: str
+    subject: str
+    position: str
+    rural: bool
+    phase: str
+    closed: bool
+    returned: bool
+    waiting_for: str
+    deadline: datetime | None
+    host: str
+    training_class: str
+    seat_held: bool
+    certificate: str
+    restriction: str
+    follow_up: str
+    submitted_at: datetime
+    county_approved_at: datetime | None
+    selected_at: datetime | None
+    enrolled_at: datetime | None
+    confirmed_at: datetime | None
+    registered_at: datetime | None
+    no_show_at: datetime | None
+    excused_at: datetime | None
+    completed_at: datetime | None
+    dismissed_at: datetime | None
+    not_completed_at: datetime | None
+    given_up_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TraineeFilter:
+    """Which nominations: those that meet everything that is not None."""
+
+    campaign: str | None = None
+    county: str | None = None
+    school: str | None = None
+    host: str | None = None
+    training_class: str | None = None
+    phase: str | None = None
+    project_type: str | None = None
+    person: UUID | None = None
+    closed: bool | None = None
+
+    def where(self, viewer: Actor) -> Where:
+        """The conditions, the viewer's scope first."""
+        return (
+            Where()
+            .own(viewer, OWN)
+            .equal(
+                campaign=self.campaign,
+                county=self.county,
+                school=self.school,
+                host=self.host,
+                training_class=self.training_class,
+                phase=self.phase,
+                project_type=self.project_type,
+                person=self.person,
+                closed=self.closed,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """A case that a class or a campaign has to reach, and the phase in which the view has it."""
+
+    number: str
+    phase: str
+
+
+EVERYTHING: Final = TraineeFilter()
+
+
+async def get(database: Database, viewer: Actor, number: str) -> TraineeRow | None:
+    """The nomination, or None when there is none or when it is not the viewer's."""
+    where = Where().own(viewer, OWN).equal(number=number)
+    return await query.one(database, TraineeRow, TABLE, where)
+
+
+async def page(
+    database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING, after: str = "", limit: int = 100
+) -> Page[TraineeRow]:
+    """The viewer's nominations by number. Raises LimitOutOfRange."""
+    return await query.page(database, TraineeRow, TABLE, wanted.where(viewer), key="number", after=after, limit=limit)
+
+
+async def count_by_phase(database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING) -> dict[str, int]:
+    """How many of the viewer's nominations are in each phase; phases without any are left out."""
+    return await query.count_by(database, TABLE, "phase", wanted.where(viewer))
+
+
+async def page_for_reach(
+    database: Database,
+    campaign: str,
+    phases: Iterable[str],
+    training_class: str | None = None,
+    *,
+    after: str = "",
+    limit: int = query.PAGE_LIMIT,
+) -> Page[Reachable]:
+    """The open cases of a campaign, or of one class, in these phases, by number; for the system.
+
+    A case that leaves the phases between two pages is no loss, and one that enters them behind the cursor is found
+    by the next reach: the command that reaches it is refused or repeated without effect.
+    """
+    where = Where().equal(campaign=campaign, closed=False, training_class=training_class)
+    where.that("phase = ANY(?)", query.texts(phases))
+    return await query.page(database, Reachable, TABLE, where, key="number", after=after, limit=limit)
+
+
+async def waiting_counties(database: Database, campaign: str) -> tuple[str, ...]:
+    """The counties with nominations that still wait before their own cut-off; for the system."""
+    return tuple(record["county"] for record in await database.fetch(_WAITING_COUNTIES, campaign))
+
+
+async def open_cases(database: Database, campaign: str) -> int:
+    """How many cases of a campaign still wait for something; for the system."""
+    count: int = await database.fetchval(_OPEN, campaign)
+    return count
+
+
+async def without_outcome(database: Database, training_class: str) -> int:
+    """How many trainees of a class have no outcome yet; for the system."""
+    count: int = await database.fetchval(_WITHOUT_OUTCOME, training_class, list(WITHOUT_OUTCOME))
+    return count
+
+
+async def records(database: Database, campaign: str) -> AsyncIterator[CaseRecord]:
+    """What a bulletin counts of every case of a campaign; for the system."""
+    after = _FIRST_RECORDS_AFTER
+    while True:
+        found = await database.fetch(_RECORDS, campaign, after, RECORDS_PAGE)
+        for record in found:
+            columns = dict(record)
+            after = columns.pop("number")
+            yield CaseRecord(**columns)
+        if len(found) < RECORDS_PAGE:
+            return

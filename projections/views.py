@@ -1,0 +1,24 @@
+"""Which views an event of which kind of stream concerns."""
+
+from typing import Final
+
+from projections.campaign_view import BULLETINS, CAMPAIGNS
+from projections.class_view import CLASSES
+from projections.institution_view import INSTITUTIONS
+from projections.quota_view import QUOTAS
+from projections.restriction_view import RESTRICTIONS
+from projections.rows import View
+from projections.trainee_view import TRAINEES
+
+VIEWS_BY_KIND: Final[dict[str, tuple[View, ...]]] = {
+    "trainee": (TRAINEES,),
+    "class": (CLASSES,),
+    "restriction": (RESTRICTIONS,),
+    "institution": (INSTITUTIONS,),
+    "quota": (QUOTAS,),
+    "campaign": (CAMPAIGNS, BULLETINS),
+    # A person is only known by a random id and sealed fields; there is nothing of him to be listed.
+    "person": (),
+}
+
+ALL_VIEWS: Final[tuple[View, ...]] = tuple(view for views in VIEWS_BY_KIND.values() for view in views)

@@ -1,0 +1,35 @@
+"""A migrated database with a ledger, and a projector that a test runs by hand."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest_asyncio
+
+from ledger import schema as ledger_schema
+from ledger.store import Ledger
+from projections import schema
+from projections.engine import Projector
+
+
+@pytest_asyncio.fixture
+async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
+    """A pool on a fresh database with both schemas."""
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=8) as pool:
+        async with pool.acquire() as connection:
+            await ledger_schema.migrate(connection)
+            await schema.migrate(connection)
+        yield pool
+
+
+@pytest_asyncio.fixture
+async def ledger(pool: "asyncpg.Pool[Any]") -> AsyncIterator[Ledger]:
+    async with Ledger(pool) as ledger:
+        yield ledger
+
+
+@pytest_asyncio.fixture
+async def projector(pool: "asyncpg.Pool[Any]", ledger: Ledger) -> AsyncIterator[Projector]:
+    projector = Projector(pool, ledger)
+    yield projector
+    await projector.close()

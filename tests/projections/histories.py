@@ -1,0 +1,349 @@
+"""Histories to project: one example of every event there is, whole lives of cases, and the way into the ledger."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4, uuid5
+
+from domain import campaign, institution, restriction_messages, trainee_messages, training_class
+from domain.bulletin import BulletinRow
+from domain.campaign import AgendaItem
+from domain.decision import Event, EventCatalogue
+from ledger.store import Ledger
+from ledger.types import Append, Appended, NewEvent, StreamWrite
+from tests.specification import the_plan
+
+BOOK = "2022-zhengzhou"
+START = datetime(2022, 8, 25, 1, 0, tzinfo=UTC)
+NAMESPACE = UUID("0193a5b0-0000-7000-8000-000000000000")
+DIGEST = "ab" * 32
+BY = "county:410181"
+
+CATALOGUES: dict[str, EventCatalogue] = {
+    "trainee": trainee_messages.EVENTS,
+    "class": training_class.EVENTS,
+    "restriction": restriction_messages.EVENTS,
+    "institution": institution.EVENTS,
+    "quota": campaign.QUOTA_EVENTS,
+    "campaign": campaign.EVENTS,
+}
+
+
+def day(number: int) -> datetime:
+    """The same hour so many days after the start."""
+    return START + timedelta(days=number)
+
+
+def person(number: int) -> UUID:
+    return uuid5(NAMESPACE, f"person {number}")
+
+
+def nominated(county: str = "410181", school: str = "410181-s01", who: int = 1, project: str = "gp1") -> Event:
+    return trainee_messages.TraineeNominated(
+        campaign=BOOK,
+        project_type=project,
+        county=county,
+        school=school,
+        person=person(who),
+        stage="primary",
+        subject="maths",
+        position="teacher",
+        rural=True,
+        years_of_service=7,
+        submitted_at=START,
+        deadline=day(5),
+    )
+
+
+COUNTY_APPROVED = trainee_messages.NominationApproved(level="county", by=BY, deadline=day(6))
+CITY_APPROVED = trainee_messages.NominationApproved(level="city", by="bureau:zzedu", host="h001")
+RETURNED = trainee_messages.NominationReturned(level="city", by="bureau:zzedu", reason="subject", seat_freed=True)
+RESUBMITTED = trainee_messages.NominationResubmitted(by=BY)
+REJECTED = trainee_messages.NominationRejected(by=BY, reasons=("deadline_passed",), seat_freed=True)
+WITHDRAWN = trainee_messages.NominationWithdrawn(by=BY, reason="ill", seat_freed=True, place_freed=True)
+ENROLLED = trainee_messages.TraineeEnrolled(
+    training_class="zz22-c-h001-01",
+    host="h001",
+    starts=date(2022, 10, 10),
+    ends=date(2022, 10, 16),
+    confirm_by=day(40),
+)
+CONFIRMED = trainee_messages.AttendanceConfirmed(by=BY)
+DECLINED = trainee_messages.AttendanceDeclined(by=BY, reason="family")
+REGISTERED = trainee_messages.TraineeRegistered(by="host:h001", registered_at=day(46))
+NO_SHOW = trainee_messages.NoShowRecorded(check_in_confirmed_at=day(46), excuse_until=day(53))
+EXCUSED = trainee_messages.AbsenceExcused(by=BY, reason="ill", document="doc-1")
+UNEXCUSED = trainee_messages.ExcuseWindowClosed(restriction="zz22-410181-00001-r1")
+LEAVE_REQUESTED = trainee_messages.LeaveRequested(
+    leave=1, by=BY, first_day=date(2022, 10, 12), last_day=date(2022, 10, 12), reason="family"
+)
+LEAVE_GRANTED = trainee_messages.LeaveGranted(leave=1, by="host:h001")
+LEAVE_REFUSED = trainee_messages.LeaveRefused(leave=1, by="host:h001", reason="exam")
+DISMISSED = trainee_messages.TraineeDismissed(
+    by="host:h001", reason="conduct", evidence="doc-2", restriction="zz22-410181-00001-r1"
+)
+COMPLETED = trainee_messages.TrainingCompleted(
+    by="host:h001", centralised_days=7, online_days=0, hours=56, grade="good", certificate="zz22-cert-00001"
+)
+NOT_COMPLETED = trainee_messages.TrainingNotCompleted(
+    by="host:h001", reasons=("exam_failed",), restriction="zz22-410181-00001-r1"
+)
+FOLLOW_UP = trainee_messages.FollowUpAssigned(task="lesson", due=day(90))
+SUBMITTED = trainee_messages.FollowUpSubmitted(by=BY, evidence="doc-3")
+ACCEPTED = trainee_messages.FollowUpReviewed(by="host:h001", accepted=True, comment="")
+SENT_BACK = trainee_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
+OVERDUE = trainee_messages.FollowUpOverdue(last_date=day(97))
+LAPSED = trainee_messages.FollowUpLapsed()
+
+AFTER_NOMINATION: tuple[Event, ...] = (
+    COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
+    REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
+    NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED,
+)  # fmt: skip
+
+SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
+IN_CLASS = (*SELECTED, ENROLLED, CONFIRMED)
+LIVES: dict[str, tuple[Event, ...]] = {
+    "nominated": (),
+    "county-approved": (COUNTY_APPROVED,),
+    "selected": (COUNTY_APPROVED, RETURNED, RESUBMITTED, *SELECTED),
+    "rejected": (COUNTY_APPROVED, REJECTED),
+    "withdrawn": (*IN_CLASS, WITHDRAWN),
+    "declined": (*SELECTED, ENROLLED, DECLINED),
+    "enrolled": (*SELECTED, ENROLLED),
+    "confirmed": IN_CLASS,
+    "in-training": (*IN_CLASS, REGISTERED, LEAVE_REQUESTED, LEAVE_GRANTED),
+    "unconfirmed": (*SELECTED, ENROLLED, REGISTERED, LEAVE_REQUESTED, LEAVE_REFUSED),
+    "absent": (*IN_CLASS, NO_SHOW),
+    "unexcused": (*IN_CLASS, NO_SHOW, UNEXCUSED),
+    "excused": (*IN_CLASS, NO_SHOW, EXCUSED),
+    "dismissed": (*IN_CLASS, REGISTERED, DISMISSED),
+    "not-completed": (*IN_CLASS, REGISTERED, NOT_COMPLETED),
+    "completed": (*IN_CLASS, REGISTERED, COMPLETED),
+    "following-up": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, SENT_BACK),
+    "closed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED),
+    "lapsed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, OVERDUE, LAPSED),
+}
+"""Whole lives after the nomination; together they hold every event of a nomination."""
+
+
+def class_planned(host: str = "h001", project: str = "gp1") -> Event:
+    return training_class.ClassPlanned(
+        campaign=BOOK,
+        host=host,
+        project_type=project,
+        starts=date(2022, 10, 10),
+        ends=date(2022, 10, 16),
+        place="郑州",
+        mode="centralised",
+        capacity=50,
+        reminders=(day(39), day(43)),
+        opens_at=day(45),
+        closes_at=day(52),
+        outcomes_due=day(62),
+    )
+
+
+CLASS_LIFE: tuple[Event, ...] = (
+    training_class.ClassAnnounced(by="host:h001"),
+    training_class.ClassReminderSent(key="reminder-1", stale=False),
+    training_class.ClassReminderSent(key="reminder-2", stale=True),
+    training_class.RegistrationOpened(),
+    training_class.CheckInConfirmed(by="host:h001", at=day(46)),
+    training_class.AbsencesRecorded(),
+    training_class.ClassClosed(),
+    training_class.OutcomesOverdue(),
+    training_class.ClassReported(by="host:h001"),
+)
+
+
+def proposed(trainee: str, county: str = "410181", school: str = "410181-s01", who: int = 1) -> Event:
+    return restriction_messages.RestrictionProposed(
+        campaign=BOOK,
+        trainee=trainee,
+        person=person(who),
+        county=county,
+        school=school,
+        host="h001",
+        ground="absent",
+        incident_on=date(2022, 10, 10),
+        proposed_at=day(53),
+        serve_by=day(60),
+    )
+
+
+def recorded_earlier(who: int = 9) -> Event:
+    return restriction_messages.EarlierRestrictionRecorded(
+        by="bureau:zzedu",
+        campaign=BOOK,
+        person=person(who),
+        starts=date(2021, 5, 1),
+        until=date(2024, 5, 1),
+        document="doc-9",
+    )
+
+
+SERVED = restriction_messages.RestrictionServed(by=BY, via="school", served_at=day(55), objection_until=day(69))
+IMPOSED = restriction_messages.RestrictionImposed(
+    by="bureau:zzedu",
+    decided_by="officer-1",
+    reasons="absent without excuse",
+    starts=date(2022, 11, 5),
+    until=date(2025, 11, 5),
+    policy="3 years from decision",
+)
+DROPPED = restriction_messages.RestrictionDropped(by="bureau:zzedu", decided_by="officer-1", reasons="objection upheld")
+RESTRICTION_LIVES: dict[str, tuple[Event, ...]] = {
+    "proposed": (restriction_messages.ServiceOverdue(),),
+    "imposed": (
+        SERVED,
+        restriction_messages.ObjectionFiled(by=BY, statement="doc-4"),
+        restriction_messages.ObjectionWindowClosed(),
+        IMPOSED,
+    ),
+    "dropped": (SERVED, restriction_messages.ObjectionWindowClosed(), DROPPED),
+    "expired": (
+        SERVED,
+        restriction_messages.ObjectionWindowClosed(),
+        IMPOSED,
+        restriction_messages.RestrictionExpired(),
+    ),
+}
+
+
+def organisation(id_: str, kind: institution.Kind, parent: str = "") -> Event:
+    return institution.InstitutionRegistered(
+        id=id_, kind=kind, name_zh=f"{id_}教育局", parent=parent, email=f"{id_}@example.invalid", gb_code=None
+    )
+
+
+INSTITUTION_LIFE: tuple[Event, ...] = (
+    institution.KeyIssued(key="k1", scopes=("trainees",), issued_by="bureau:zzedu"),
+    institution.KeyRevoked(key="k1", revoked_by="bureau:zzedu"),
+    institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
+)
+
+
+def quota(line: str, seats: int) -> Event:
+    project, _, recipient = line.partition(":")
+    return campaign.QuotaIssued(line=line, project_type=project, recipient=recipient, seats=seats, invented=True)
+
+
+def bulletin(kind: str, version: int = 1, rows: tuple[BulletinRow, ...] = ()) -> Event:
+    return campaign.BulletinIssued.model_validate({"kind": kind, "version": version, "as_of": day(130), "rows": rows})
+
+
+def campaign_opened(id_: str = BOOK) -> Event:
+    return campaign.CampaignOpened(
+        campaign=id_,
+        plan_edition=1,
+        plan_sha256=the_plan().sha256(),
+        by="bureau:zzedu",
+        agenda=(
+            AgendaItem(key="county-24h", at=day(4), about=day(5)),
+            AgendaItem(key="county", at=day(5)),
+            AgendaItem(key="city", at=day(6)),
+            AgendaItem(key="soft-end", at=day(128)),
+            AgendaItem(key="close", at=day(130)),
+        ),
+    )
+
+
+CAMPAIGN_LIFE: tuple[Event, ...] = (
+    campaign.SelectionReminderSent(key="county-24h", stale=False),
+    campaign.SelectionClosed(level="county"),
+    campaign.SelectionSettled(level="county"),
+    campaign.SelectionClosed(level="city"),
+    campaign.SelectionSettled(level="city"),
+    campaign.SoftEndPassed(open_cases=3),
+    bulletin("counties", rows=(BulletinRow(organisation="410181", assigned=30, selected=27),)),
+    bulletin("hosts"),
+    campaign.CampaignClosed(),
+)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream with all its events; each is recorded by a command of its own."""
+
+    book: str
+    name: str
+    events: tuple[Event, ...]
+
+
+def trainee(number: int, life: str, county: str = "410181", **about: str) -> Stream:
+    """The nomination `zz22-{county}-{number}` with one of the LIVES; each has another person."""
+    school = about.get("school", f"{county}-s01")
+    project = about.get("project", "gp1")
+    first = nominated(county, school, who=number, project=project)
+    return Stream(BOOK, f"trainee/zz22-{county}-{number:05d}", (first, *_moved(LIVES[life], about)))
+
+
+def _moved(events: Iterable[Event], about: dict[str, str]) -> tuple[Event, ...]:
+    """The events with another host and class, where that is asked for."""
+    changes = {key: value for key, value in about.items() if key in ("host", "training_class")}
+    return tuple(
+        event.model_copy(update={key: value for key, value in changes.items() if getattr(event, key, "")})
+        for event in events
+    )
+
+
+def world() -> tuple[Stream, ...]:
+    """Streams of every kind that together hold every event there is."""
+    cases = tuple(trainee(number, life) for number, life in enumerate(LIVES, start=1))
+    restrictions = tuple(
+        Stream(
+            "restrictions", f"restriction/zz22-410181-{number:05d}-r1", (proposed(f"zz22-410181-{number:05d}"), *life)
+        )
+        for number, life in enumerate(RESTRICTION_LIVES.values(), start=1)
+    )
+    return (
+        Stream(BOOK, f"campaign/{BOOK}", (campaign_opened(), *CAMPAIGN_LIFE)),
+        Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30),)),
+        Stream(BOOK, "class/zz22-c-h001-01", (class_planned(), *CLASS_LIFE)),
+        Stream("institutions", "institution/410181", (organisation("410181", "county", "zzedu"), *INSTITUTION_LIFE)),
+        Stream("restrictions", "restriction/prior-00001", (recorded_earlier(),)),
+        *restrictions,
+        *cases,
+    )
+
+
+def as_new(event: Event) -> NewEvent:
+    return NewEvent(event.type, event.model_dump(mode="json"), event.schema_version)
+
+
+async def record(ledger: Ledger, streams: Sequence[Stream], *, together: int = 1) -> int:
+    """Record the streams' next events in turn, so that they are mixed as in life; give the number of events.
+
+    `together` events of a stream share a command.
+    """
+    versions = {stream.name: 0 for stream in streams}
+    recorded = 0
+    while waiting := [stream for stream in streams if versions[stream.name] < len(stream.events)]:
+        for stream in waiting:
+            done = versions[stream.name]
+            events = stream.events[done : done + together]
+            await append(ledger, stream.book, stream.name, done, *events, at=day(0) + timedelta(minutes=recorded))
+            versions[stream.name] += len(events)
+            recorded += len(events)
+    return recorded
+
+
+async def append(
+    ledger: Ledger, book: str, stream: str, version: int, *events: Event | NewEvent, at: datetime = START
+) -> int:
+    """Append events to a stream that has `version` events; give their last sequence in the book."""
+    new = tuple(event if isinstance(event, NewEvent) else as_new(event) for event in events)
+    command = uuid4()
+    result = await ledger.append(
+        Append(
+            command_id=command,
+            content_hash=hashlib.sha256(command.bytes).digest(),
+            actor="system:xunji",
+            writes=(StreamWrite(book, stream, version, new),),
+            recorded_at=at,
+        )
+    )
+    assert isinstance(result, Appended), result
+    return result.sequences[book]

@@ -1,0 +1,164 @@
+"""The event store: append, and read streams, books, commands and counters.
+
+An append goes through the coalescer, so that concurrent callers share commits. A book's sequence is dense and given
+out under the lock of its head row, so commits become visible in the order of sequences: a reader that has seen
+sequence n will never find a new event at n or before. Events are read from their stored bytes, not from the columns.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Final, Self
+from uuid import UUID
+
+import asyncpg
+
+from ledger.batch import prepare
+from ledger.canonical import parse_event
+from ledger.coalescer import Coalescer
+from ledger.errors import LedgerError, PageOutOfRange, StreamTooLong
+from ledger.types import Append, AppendResult, Counter, RecordedEvent, StoredReply, StreamHead
+
+PAGE_LIMIT: Final = 10_000
+"""No page is longer than this."""
+
+MAX_STREAM_EVENTS: Final = 100_000
+"""No stream that is read as a whole is longer than this."""
+
+MAX_BOOKS: Final = 10_000
+MIN_POOL_CONNECTIONS: Final = 2
+"""One connection is the writer's own; reads need another."""
+
+_LAST_CHARACTER: Final = chr(0x10FFFF)
+
+
+class Ledger:
+    """An event store on a pool of connections to a migrated database.
+
+    Close it before its pool: until then it keeps one of the pool's connections. Reads raise asyncpg's errors.
+    """
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        if pool.get_max_size() < MIN_POOL_CONNECTIONS:
+            raise LedgerError(f"a ledger needs a pool of at least {MIN_POOL_CONNECTIONS} connections")
+        self._pool = pool
+        self._coalescer = Coalescer(pool)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def append(self, append: Append) -> AppendResult:
+        """Store one append, or say why not; see `ledger.types` for the answers.
+
+        Raises a subclass of InvalidAppend for a malformed one, LedgerUnavailable when the database did not answer
+        (then send it again under the same command id: it is stored at most once), AppendRejected, LedgerClosed.
+        """
+        return await (await self._coalescer.enqueue(prepare(append)))
+
+    async def append_many(self, appends: list[Append]) -> list[AppendResult]:
+        """Store many appends, in their order, and give an answer for each in the same order.
+
+        They share commits but not their fate: a refused one changes nothing for the others. A malformed append
+        raises before any is sent; when the database is lost on the way, the first error is raised, and sending all
+        of them again is safe.
+        """
+        prepared = [prepare(append) for append in appends]
+        pending = [await self._coalescer.enqueue(one) for one in prepared]
+        results: list[AppendResult] = []
+        errors: list[BaseException] = []
+        for result in await asyncio.gather(*pending, return_exceptions=True):
+            if isinstance(result, BaseException):
+                errors.append(result)
+            else:
+                results.append(result)
+        if errors:
+            raise errors[0]
+        return results
+
+    async def find_command(self, command_id: UUID) -> StoredReply | None:
+        """Give what was answered to a command, or None when it was never carried out."""
+        row = await self._pool.fetchrow(
+            "SELECT content_hash, reply FROM ledger.commands WHERE command_id = $1", command_id
+        )
+        return None if row is None else StoredReply(row["content_hash"], row["reply"])
+
+    async def read_stream(self, book: str, stream: str, after_version: int = 0) -> list[RecordedEvent]:
+        """Give a stream's events after a version, in order; none for an unknown stream. Raises StreamTooLong."""
+        rows = await self._pool.fetch(
+            "SELECT body FROM ledger.events WHERE book = $1 AND stream = $2 AND version > $3 ORDER BY version LIMIT $4",
+            book,
+            stream,
+            after_version,
+            MAX_STREAM_EVENTS + 1,
+        )
+        if len(rows) > MAX_STREAM_EVENTS:
+            raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events after version {after_version}")
+        return [parse_event(row["body"]) for row in rows]
+
+    async def read_book(self, book: str, after_sequence: int, limit: int) -> list[RecordedEvent]:
+        """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap."""
+        _check_page(limit)
+        rows = await self._pool.fetch(
+            "SELECT body FROM ledger.events WHERE book = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
+            book,
+            after_sequence,
+            limit,
+        )
+        return [parse_event(row["body"]) for row in rows]
+
+    async def head(self, book: str) -> int:
+        """Give the last sequence of a book; 0 for one without events."""
+        sequence = await self._pool.fetchval("SELECT sequence FROM ledger.books WHERE book = $1", book)
+        return 0 if sequence is None else int(sequence)
+
+    async def books(self) -> list[str]:
+        """Give the names of the books, in order."""
+        rows = await self._pool.fetch("SELECT book FROM ledger.books ORDER BY book LIMIT $1", MAX_BOOKS + 1)
+        if len(rows) > MAX_BOOKS:
+            raise PageOutOfRange(f"there are more than {MAX_BOOKS} books")
+        return [row["book"] for row in rows]
+
+    async def streams(self, book: str, prefix: str = "", after: str = "", limit: int = PAGE_LIMIT) -> list[StreamHead]:
+        """Give the streams of a book whose names begin with `prefix`, by name, a page after the name `after`."""
+        _check_page(limit)
+        rows = await self._pool.fetch(
+            "SELECT stream, version FROM ledger.streams "
+            "WHERE book = $1 AND stream >= $2 AND stream < $3 AND stream > $4 ORDER BY stream LIMIT $5",
+            book,
+            prefix,
+            prefix + _LAST_CHARACTER,
+            after,
+            limit,
+        )
+        return [StreamHead(row["stream"], row["version"]) for row in rows]
+
+    async def counter(self, key: str) -> Counter:
+        """Give one counter; one that was never seen has nothing in use and a limit of 0."""
+        row = await self._pool.fetchrow("SELECT used, maximum FROM ledger.counters WHERE key = $1", key)
+        return Counter(key, 0, 0) if row is None else Counter(key, row["used"], row["maximum"])
+
+    async def counters(self, prefix: str, after: str = "", limit: int = PAGE_LIMIT) -> list[Counter]:
+        """Give the counters whose keys begin with `prefix`, by key, a page after the key `after`."""
+        _check_page(limit)
+        rows = await self._pool.fetch(
+            "SELECT key, used, maximum FROM ledger.counters "
+            "WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4",
+            prefix,
+            prefix + _LAST_CHARACTER,
+            after,
+            limit,
+        )
+        return [Counter(row["key"], row["used"], row["maximum"]) for row in rows]
+
+    async def close(self) -> None:
+        """Answer whoever still waits for an append, and give the writer's connection back to the pool."""
+        await self._coalescer.close()
+
+
+def _check_page(limit: int) -> None:
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise PageOutOfRange(f"a page holds 1 to {PAGE_LIMIT} rows, not {limit}")

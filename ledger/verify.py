@@ -1,0 +1,286 @@
+"""Read every event again and say which one is the first that is not what was recorded.
+
+What is compared, event by event and in constant memory:
+
+    the place       sequences are dense; the last one is the head row's, and no checkpoint is beyond it
+    the bytes       the stored leaf hash is the hash of the stored bytes
+    the columns     each column says what the bytes say; an event whose bytes name another sequence was exchanged
+    the roots       at each checkpoint's size the root over all leaves is the signed one
+    the signatures  each checkpoint is signed by the key, and its columns are those of the signed text
+
+Events after the last checkpoint are protected by nothing but their own hashes. Checkpoints that stand outside the
+database protect against somebody who owns it: give their directory.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import asyncpg
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ledger.canonical import instant
+from ledger.checkpoint import Checkpoint, open_note
+from ledger.errors import BadSignature, CheckpointError
+from ledger.merkle import Frontier
+from ledger.schema import AnyConnection
+from ledger.seal import FILE_SUFFIX, checkpoint_file
+
+EVENTS_PER_FETCH: Final = 2_000
+CHECKPOINTS_PER_FETCH: Final = 500
+
+Problem = Literal["changed", "missing", "exchanged", "rewritten", "head", "checkpoint", "signature"]
+
+# The end of the envelope as the columns would have it, from "effective_at" on. Only where the bytes do not end like
+# this are they parsed. Canonical bytes end at the top level, so nothing inside the data can pass for it.
+_EVENTS: Final = """
+SELECT sequence, leaf_hash, body, book, command_id::text AS command_id,
+       convert_to(
+           '"effective_at":"' || to_char(effective_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           || '","id":"' || id
+           || '","recorded_at":"' || to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+           || '","schema_version":' || schema_version || ',"sequence":' || sequence
+           || ',"stream":' || to_json(stream) || ',"type":' || to_json(type) || ',"version":' || version || '}',
+           'UTF8') AS ending
+FROM ledger.events WHERE book = $1 ORDER BY sequence
+"""
+
+_COLUMNS: Final = """
+SELECT book, sequence, id, stream, version, type, schema_version, command_id, recorded_at, effective_at
+FROM ledger.events WHERE book = $1 AND sequence = $2
+"""
+
+# Every book that any table knows: one whose head row was removed still has its events. The recursion hops from one
+# book of the events to the next by the index.
+_BOOKS: Final = """
+WITH RECURSIVE held(book) AS (
+    SELECT min(book) FROM ledger.events
+    UNION ALL
+    SELECT (SELECT min(e.book) FROM ledger.events e WHERE e.book > held.book) FROM held WHERE held.book IS NOT NULL
+)
+SELECT book FROM ledger.books
+UNION SELECT book FROM ledger.checkpoints
+UNION SELECT book FROM held WHERE book IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BookReport:
+    """What was found in one book.
+
+    `size` events from the first on are right, and `root_hex` is the root over them; when the book is `verified`,
+    that is all of it. `sealed` of them are covered by good checkpoints. Otherwise `problem` and `detail` say what is
+    wrong, and `first_wrong` is the sequence of the first event concerned, if it is an event that is wrong:
+
+        changed     a column, the bytes or the leaf hash are not what was recorded
+        missing     events are gone, in between or at the end
+        exchanged   an event stands in the place of another one
+        rewritten   the events up to a checkpoint are sound in themselves, but not those that were signed; the first
+                    wrong one is at `first_wrong` or after it, and not after the checkpoint
+        head        there are events beyond the head row of the book
+        checkpoint  a checkpoint cannot be read, or its columns are not those of its text
+        signature   a checkpoint is not signed by the key
+    """
+
+    book: str
+    size: int
+    root_hex: str
+    verified: bool
+    first_wrong: int | None
+    problem: Problem | None
+    detail: str
+    sealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    size: int
+    root: bytes
+    where: str
+
+
+class _Wrong(Exception):
+    def __init__(self, problem: Problem, first_wrong: int | None, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        self.first_wrong = first_wrong
+
+
+async def verify(
+    database: "asyncpg.Pool[Any] | AnyConnection",
+    public_key: Ed25519PublicKey,
+    book: str | None = None,
+    directory: Path | None = None,
+) -> list[BookReport]:
+    """Verify one book or, with None, all of them, and report on each, by name. A book that nobody knows is missing.
+
+    `database` is a pool, or a connection outside a transaction. With `directory` the checkpoints that the sealer
+    wrote there are compared too. Raises asyncpg's errors; what is wrong with a book is told in its report.
+    """
+    async with _connection(database) as connection:
+        if book is not None:
+            names = [book]
+        else:
+            found = {row["book"] for row in await connection.fetch(_BOOKS)}
+            if directory is not None:
+                found |= {path.name.removesuffix(FILE_SUFFIX) for path in directory.glob(f"[!.]*{FILE_SUFFIX}")}
+            names = sorted(found)
+        return [await _BookReader(connection, public_key, name, directory).report() for name in names]
+
+
+@asynccontextmanager
+async def _connection(database: "asyncpg.Pool[Any] | AnyConnection") -> AsyncIterator[AnyConnection]:
+    if isinstance(database, asyncpg.Pool):
+        async with database.acquire() as connection:
+            yield connection
+    else:
+        yield database
+
+
+class _BookReader:
+    """Reads one book from its first event to its last, in one snapshot."""
+
+    def __init__(
+        self, connection: AnyConnection, public_key: Ed25519PublicKey, book: str, directory: Path | None
+    ) -> None:
+        self._connection = connection
+        self._public_key = public_key
+        self._book = book
+        self._directory = directory
+        self._frontier = Frontier()
+        self._sealed = 0
+        self._outside: _Sealed | None = None
+
+    async def report(self) -> BookReport:
+        wrong: _Wrong | None = None
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            try:
+                await self._read()
+            except _Wrong as found:
+                wrong = found
+        return BookReport(
+            book=self._book,
+            size=self._frontier.size,
+            root_hex=self._frontier.root().hex(),
+            verified=wrong is None,
+            first_wrong=wrong.first_wrong if wrong else None,
+            problem=wrong.problem if wrong else None,
+            detail=str(wrong) if wrong else "",
+            sealed=self._sealed,
+        )
+
+    async def _read(self) -> None:
+        head = await self._connection.fetchval("SELECT sequence FROM ledger.books WHERE book = $1", self._book)
+        self._outside = self._read_file()
+        async with aclosing(self._checkpoints()) as checkpoints:
+            due = await anext(checkpoints, None)
+            events = await self._connection.cursor(_EVENTS, self._book)
+            frontier = self._frontier
+            while rows := await events.fetch(EVENTS_PER_FETCH):
+                for row in rows:
+                    await self._check(row, frontier.size + 1, head)
+                    frontier.add(row["leaf_hash"])
+                    if due is not None and frontier.size == due.size:
+                        self._compare(due)
+                        due = await anext(checkpoints, None)
+                    if self._outside is not None and frontier.size == self._outside.size:
+                        self._compare(self._outside)
+        last = frontier.size
+        if (head or 0) > last:
+            raise _Wrong("missing", last + 1, f"the book has {head} events by its head row, and {last} are left")
+        for signed in (due, self._outside):
+            if signed is not None and signed.size > last:
+                raise _Wrong("missing", last + 1, f"{signed.where} has {signed.size} events, and {last} are left")
+        if head is None:
+            raise _Wrong("missing", 1, "nobody knows this book")
+
+    async def _check(self, row: Any, expected: int, head: int | None) -> None:
+        sequence, leaf, body, book, command_id, ending = row
+        if sequence != expected:
+            raise _Wrong("missing", expected, f"after event {expected - 1} comes event {sequence}")
+        if sha256(b"\x00" + body).digest() != leaf:
+            raise _Wrong("changed", sequence, "the bytes do not have the stored leaf hash")
+        if not (body.endswith(ending) and _begins(body, book, command_id) and book == self._book):
+            columns = await self._connection.fetchrow(_COLUMNS, self._book, sequence)
+            raise _explain(sequence, body, columns)
+        if sequence > (head or 0):
+            raise _Wrong("head", sequence, f"the book ends at {head or 0} by its head row")
+
+    def _compare(self, signed: _Sealed) -> None:
+        if self._frontier.root() != signed.root:
+            raise _Wrong(
+                "rewritten",
+                self._sealed + 1,
+                f"events {self._sealed + 1} to {signed.size} are not those that were signed in {signed.where}",
+            )
+        self._sealed = signed.size
+
+    async def _checkpoints(self) -> AsyncGenerator[_Sealed, None]:
+        rows = await self._connection.cursor(
+            "SELECT size, root, sealed_at, note FROM ledger.checkpoints WHERE book = $1 ORDER BY size", self._book
+        )
+        while page := await rows.fetch(CHECKPOINTS_PER_FETCH):
+            for row in page:
+                where = f"the checkpoint at {row['size']}"
+                signed = self._open(row["note"], where)
+                if (signed.size, signed.root, signed.sealed_at) != (row["size"], row["root"], row["sealed_at"]):
+                    raise _Wrong("checkpoint", None, f"{where} has other columns than its text")
+                yield _Sealed(signed.size, signed.root, where)
+
+    def _read_file(self) -> _Sealed | None:
+        if self._directory is None:
+            return None
+        path = checkpoint_file(self._directory, self._book)
+        try:
+            note = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise _Wrong("checkpoint", None, f"{path} cannot be read") from error
+        where = f"the checkpoint in {path}"
+        signed = self._open(note, where)
+        return _Sealed(signed.size, signed.root, where)
+
+    def _open(self, note: str, where: str) -> Checkpoint:
+        try:
+            signed = open_note(note, self._public_key)
+        except BadSignature as error:
+            raise _Wrong("signature", None, f"{where} is not signed by this key") from error
+        except CheckpointError as error:
+            raise _Wrong("checkpoint", None, f"{where} cannot be read: {error}") from error
+        if signed.origin.rpartition("/")[2] != self._book:
+            raise _Wrong("checkpoint", None, f"{where} is of another book: {signed.origin}")
+        return signed
+
+
+def _begins(body: bytes, book: str, command_id: str) -> bool:
+    # Quotes inside the actor and the ids are escaped, so the first such marks are those of the envelope itself.
+    start = body.find(b'","book":"') + 10
+    command = body.find(b'","command_id":"', start) + 16
+    return body.startswith(b'%s","causation_id":"' % book.encode(), start) and body.startswith(
+        b'%s","correlation_id":"' % command_id.encode(), command
+    )
+
+
+def _explain(sequence: int, body: bytes, columns: Any) -> _Wrong:
+    try:
+        envelope: dict[str, Any] = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _Wrong("changed", sequence, "the bytes are not JSON")
+    if envelope.get("sequence") != sequence:
+        return _Wrong("exchanged", sequence, f"it was recorded as event {envelope.get('sequence')}")
+    different = [name for name, value in columns.items() if envelope.get(name) != _spell(value)]
+    if different:
+        return _Wrong("changed", sequence, f"columns {', '.join(different)} differ from the bytes")
+    return _Wrong("changed", sequence, "the bytes are not in canonical form")
+
+
+def _spell(value: object) -> object:
+    if isinstance(value, datetime):
+        return instant(value)
+    return value if isinstance(value, int) else str(value)

@@ -39,6 +39,9 @@ REMOTE_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interv
 REACH_TIMEOUT = timedelta(hours=2)
 REACH_HEARTBEAT = timedelta(minutes=1)
 SHOWN_COMMANDS = 8
+LISTING_INTERVAL = timedelta(seconds=5)
+"""Search attributes are written at once, and then at most once in so long: each write costs the server more than the
+command itself (docs/decisions/0009). The end of a case is always written at once."""
 TIMER_COMMAND = "pass-deadline"
 TOO_EARLY = "too_early"
 NEXT_DEADLINE = SearchAttributeKey.for_datetime("XunjiNextDeadline")
@@ -54,8 +57,9 @@ class ProcessWorkflow:
         self._receipt: Receipt | None = None
         self._refused = False
         self._shown: deque[str] = deque(maxlen=SHOWN_COMMANDS)
-        self._attributes: dict[str, str] = {}
-        self._deadline: datetime | None = None
+        self._listed: tuple[dict[str, str], datetime | None] = ({}, None)
+        self._listed_at: datetime | None = None
+        self._listing: asyncio.Task[None] | None = None
         # Two commands of one case must not decide on the same version: each waits for the one before.
         self._lock = asyncio.Lock()
 
@@ -94,6 +98,8 @@ class ProcessWorkflow:
     async def finish(self) -> None:
         """End, or go on with a fresh history, once no command is under way."""
         await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._listing is not None:
+            self._listing.cancel()
         if not self._closed:
             workflow.continue_as_new(self._start.model_copy(update={"new": False}))
 
@@ -203,17 +209,34 @@ class ProcessWorkflow:
             return
         self._receipt = receipt
         workflow.set_current_details(self._details(receipt))
-        updates: list[SearchAttributeUpdate[Any]] = []
-        for name, value in receipt.attributes.items():
-            if self._attributes.get(name) != value:
-                updates.append(SearchAttributeKey.for_keyword(name).value_set(value))
-        if receipt.deadline != self._deadline:
-            due = NEXT_DEADLINE.value_set(receipt.deadline) if receipt.deadline else NEXT_DEADLINE.value_unset()
-            updates.append(due)
+        elapsed = workflow.now() - self._listed_at if self._listed_at is not None else LISTING_INTERVAL
+        if receipt.closed or elapsed >= LISTING_INTERVAL:
+            self._list()
+        elif self._listing is None or self._listing.done():
+            self._listing = asyncio.create_task(self._list_after(LISTING_INTERVAL - elapsed))
+
+    async def _list_after(self, pause: timedelta) -> None:
+        await workflow.sleep(pause, summary="then list the case as it stands")
+        self._list()
+
+    def _list(self) -> None:
+        """Write the search attributes that have changed; one call is one event, however many they are."""
+        receipt = self._receipt
+        assert receipt is not None, "only a known case is listed"
+        attributes, deadline = self._listed
+        updates: list[SearchAttributeUpdate[Any]] = [
+            SearchAttributeKey.for_keyword(name).value_set(value)
+            for name, value in receipt.attributes.items()
+            if attributes.get(name) != value
+        ]
+        if receipt.deadline != deadline:
+            updates.append(
+                NEXT_DEADLINE.value_set(receipt.deadline) if receipt.deadline else NEXT_DEADLINE.value_unset()
+            )
         if updates:
-            # One call is one event in the history, however many attributes change.
             workflow.upsert_search_attributes(updates)
-        self._attributes, self._deadline = dict(receipt.attributes), receipt.deadline
+            self._listed_at = workflow.now()
+            self._listed = (dict(receipt.attributes), receipt.deadline)
 
     def _details(self, receipt: Receipt) -> str:
         until = f" until **{receipt.deadline:%Y-%m-%d %H:%M}Z**" if receipt.deadline else ""

@@ -1,0 +1,92 @@
+"""The delivery log (`app.deliveries`): what was sent on which way, and what of it is still to be done.
+
+It is written directly after each send, in one statement with the mark in the outbox, so that a crash repeats at most
+what was on its way. It holds references only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from activities.email import REFUSED, Mailed
+from activities.outbox import Queryable
+from activities.schema import statement
+from activities.webhooks import Posted
+
+UNFINISHED = "unfinished"
+MailChannel = Literal["mail", "person-mail"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has become of one notice so far.
+
+    `posted` are the endpoints that took it. `digest` is the mail to the organisation that it was put into.
+    `letter_refused` says that the teacher's address does not work, `letter_since` since when he is being written to.
+    """
+
+    posted: set[str] = field(default_factory=set)
+    digest: UUID | None = None
+    digest_sent: bool = False
+    letter_sent: bool = False
+    letter_refused: bool = False
+    letter_since: datetime | None = None
+
+
+class DeliveryLog:
+    """Reads and writes `app.deliveries`."""
+
+    def __init__(self, database: Queryable) -> None:
+        self._database = database
+
+    async def progress(self, notices: Sequence[UUID]) -> dict[UUID, Progress]:
+        """What has become of each of `notices`."""
+        progress = {id_: Progress() for id_ in notices}
+        for row in await self._database.fetch(statement("progress"), list(notices)):
+            each, done = progress[row["outbox_id"]], row["problem"] == ""
+            match row["channel"]:
+                case "webhook":
+                    each.posted.add(row["endpoint"])
+                case "mail":
+                    each.digest, each.digest_sent = UUID(row["endpoint"]), done
+                case _:
+                    each.letter_sent = done
+                    each.letter_refused = row["problem"] == REFUSED
+                    each.letter_since = row["first_at"]
+        return progress
+
+    async def record_post(
+        self, notice: UUID, organisation: str, endpoint: str, posted: Posted, finished: Sequence[UUID]
+    ) -> None:
+        """An attempt to post `notice` to `endpoint`. The notices in `finished` wait for nothing more."""
+        await self._database.execute(
+            statement("record_post"),
+            notice,
+            organisation,
+            endpoint,
+            posted.status_code,
+            posted.problem,
+            list(finished),
+        )
+
+    async def failing_since(self, notice: UUID, endpoint: str) -> datetime | None:
+        """When `endpoint` first failed to take `notice`."""
+        since: datetime | None = await self._database.fetchval(statement("first_failure"), notice, endpoint)
+        return since
+
+    async def begin_mail(self, notices: Sequence[UUID], organisation: str, channel: MailChannel, mail: UUID) -> None:
+        """`mail` with these notices is about to be sent; they stay together in it, whatever happens."""
+        await self._database.execute(statement("begin_mail"), list(notices), organisation, channel, str(mail))
+
+    async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Mailed, finished: Sequence[UUID]) -> None:
+        """How `mail` fared. The notices in `finished` wait for nothing more."""
+        await self._database.execute(
+            statement("finish_mail"),
+            list(notices),
+            str(mail),
+            mailed.status_code,
+            mailed.problem,
+            list(finished),
+        )

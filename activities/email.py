@@ -1,0 +1,147 @@
+"""Sending mail: one message to one address, over a connection that is kept for a batch.
+
+Addresses and what servers write back (which repeats addresses) stay in here: an outcome is a code and a few words.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from uuid import UUID
+
+import aiosmtplib
+
+TIMEOUT_S = 30.0
+"""For everything together: connection, encryption and the whole mail."""
+SUBJECT_LENGTH_MAX = 200
+REFUSED = "the recipient was refused"
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail goes out, and whom it is from. The connection is encrypted when the server offers it."""
+
+    host: str
+    port: int
+    sender: str
+
+    @property
+    def domain(self) -> str:
+        """The right side of the sender's address, in which the ids of mails are made."""
+        return self.sender.rpartition("@")[2] or "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail to one address. `id` becomes its Message-ID: it stays the same when the mail is sent again."""
+
+    id: UUID
+    to: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mailed:
+    """How a mail fared. `problem` is REFUSED when this recipient will never be accepted; others may be tried again.
+
+    `of_recipient` says that only this recipient failed, and the server may be given other mails.
+    """
+
+    status_code: int | None = None
+    problem: str = ""
+    of_recipient: bool = False
+
+    @property
+    def refused(self) -> bool:
+        return self.problem == REFUSED
+
+
+SENT = Mailed(status_code=250)
+
+
+class MailSession:
+    """One connection to the mail server, opened with the first mail and again after a failure."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+        self._smtp: aiosmtplib.SMTP | None = None
+
+    async def send(self, mail: Mail) -> Mailed:
+        """Send `mail` once. Every failure of the server or of the way to it is an answer, not an exception."""
+        try:
+            message = self._message(mail)
+        except (MessageError, ValueError, IndexError):
+            return Mailed(problem=REFUSED, of_recipient=True)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._send(message, mail.to)
+        except TimeoutError:
+            outcome = Mailed(problem=f"the mail server did not answer within {TIMEOUT_S:.0f} s")
+        except aiosmtplib.SMTPResponseException as error:
+            outcome = Mailed(_code(error), f"the mail server answered {error.code}")
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            outcome = Mailed(problem=f"no connection to the mail server ({type(error).__name__})")
+        await self.close()
+        return outcome
+
+    async def _send(self, message: EmailMessage, to: str) -> Mailed:
+        if self._smtp is None:
+            smtp = aiosmtplib.SMTP(hostname=self._server.host, port=self._server.port, timeout=TIMEOUT_S)
+            await smtp.connect()
+            self._smtp = smtp
+        try:
+            await self._smtp.send_message(message, sender=self._server.sender, recipients=[to])
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            code = error.recipients[0].code
+            problem = REFUSED if code >= 500 else f"the recipient was put off ({code})"
+            return Mailed(_code(error.recipients[0]), problem, of_recipient=True)
+        except aiosmtplib.SMTPNotSupported:
+            return Mailed(problem=REFUSED, of_recipient=True)
+        return SENT
+
+    async def close(self) -> None:
+        """Say goodbye, if that is still possible."""
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                await smtp.quit(timeout=1.0)
+            smtp.close()
+
+    def _message(self, mail: Mail) -> EmailMessage:
+        message = EmailMessage(policy=SMTP_POLICY)
+        message["From"] = Address(display_name="训迹 xunji", addr_spec=self._server.sender)
+        message["To"] = Address(addr_spec=mail.to)
+        message["Subject"] = mail.subject[:SUBJECT_LENGTH_MAX]
+        message["Date"] = datetime.now(UTC)
+        message["Message-ID"] = f"<{mail.id}@{self._server.domain}>"
+        # No out-of-office answer shall come back.
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(mail.text)
+        return message
+
+
+def _code(error: aiosmtplib.SMTPResponseException) -> int | None:
+    """The server's code, if it is one: the library gives -1 when there was none."""
+    return error.code if 100 <= error.code <= 599 else None
+
+
+class Mailer:
+    """Opens sessions with the mail server."""
+
+    def __init__(self, server: MailServer) -> None:
+        self._server = server
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[MailSession]:
+        session = MailSession(self._server)
+        try:
+            yield session
+        finally:
+            await session.close()

@@ -1,0 +1,193 @@
+"""The activities that decide and record: the only way from a workflow to the ledger.
+
+`update_ledger` loads the stream, runs the pure `decide`, and appends. It runs as a local activity, so its answer is
+in the workflow's history and a changed rule can never break the replay of an old one. It is idempotent by command
+id: whatever is lost on the way back, the same command gets the first answer again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.appending import append_of, content_hash, refusal_of
+from activities.processes import PROCESSES, FactReader, Process
+from clock import Clock
+from domain.decision import Context, Refusal
+from domain.numbers import book_of, stream_name
+from domain.refusals import refuse
+from ledger.store import Ledger
+from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
+from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
+
+MAX_CONFLICTS = 8
+"""How often a decision is taken anew because somebody else appended first; the workflow's lock makes it rare."""
+MAX_CACHED_STREAMS = 8_192
+STALE_SAFE_COMMANDS = frozenset({"pass-deadline"})
+
+
+class StateCache:
+    """The newest known state of streams. It may be stale: the append's expected version finds that out."""
+
+    def __init__(self, limit: int = MAX_CACHED_STREAMS) -> None:
+        self._states: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._limit = limit
+
+    def get(self, stream: str) -> tuple[Any, int] | None:
+        """State and version, or None when the stream is not known."""
+        return self._states.get(stream)
+
+    def put(self, stream: str, state: Any, version: int) -> None:
+        """Remember a state; the least recently written one goes when there are too many."""
+        self._states[stream] = (state, version)
+        self._states.move_to_end(stream)
+        if len(self._states) > self._limit:
+            self._states.popitem(last=False)
+
+    def forget(self, stream: str) -> None:
+        """The state was stale."""
+        self._states.pop(stream, None)
+
+
+class LedgerActivities:
+    """The activities on the ledger. Give it a ledger, a clock and a reader of facts."""
+
+    def __init__(self, ledger: Ledger, clock: Clock, facts: FactReader) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._facts = facts
+        self._cache = StateCache()
+
+    def all(self) -> Sequence[Any]:
+        """What the worker registers."""
+        return (self.update_ledger, self.load_case)
+
+    @activity.defn(name="update_ledger")
+    async def update_ledger(self, request: UpdateLedger) -> Outcome:
+        """Decide one command and append what follows.
+
+        Answers with a receipt, or with a refusal that names every reason. Raises only when the ledger is away.
+        """
+        process = PROCESSES[request.kind]
+        try:
+            command = process.commands.parse(request.command, request.message.body)
+        except (KeyError, ValidationError) as error:
+            # The front door checks every field; what arrives here malformed is a programming error of a caller.
+            words = f"malformed {request.command}: {type(error).__name__}"
+            raise ApplicationError(words, type="Malformed", non_retryable=True) from None
+        for _ in range(MAX_CONFLICTS):
+            outcome = await self._attempt(process, command, request)
+            if outcome is not None:
+                return outcome
+        raise ApplicationError(f"{request.kind}/{request.number} keeps changing", type="Contended")
+
+    @activity.defn(name="load_case")
+    async def load_case(self, request: LoadCase) -> Outcome:
+        """Read a stream and say what its case waits for; neither receipt nor refusal when it does not exist."""
+        process = PROCESSES[request.kind]
+        state, version = await self._load(process, request.number, request.campaign, fresh=True)
+        if state is None:
+            return Outcome()
+        return Outcome(receipt=await self._receipt(process, request.number, state, version))
+
+    async def _attempt(self, process: Process, command: Any, request: UpdateLedger) -> Outcome | None:
+        """One decision on the newest known state; None when somebody else appended first."""
+        stream = stream_name(request.kind, request.number)
+        state, version = await self._load(process, request.number, request.campaign)
+        facts = await process.facts(self._facts, request.campaign, request.number, state, command)
+        now = await self._clock.now()
+        decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))
+        if isinstance(decided, Refusal):
+            return await self._refused(process, decided, request, version)
+        new_state = state
+        for event in decided.events:
+            new_state = process.evolve(new_state, event)
+        new_version = version + len(decided.events)
+        receipt = await self._receipt(process, request.number, new_state, new_version)
+        result = await self._ledger.append(
+            append_of(
+                decided,
+                book=book_of(request.kind, request.campaign),
+                stream=stream,
+                version=version,
+                command_id=request.command_id,
+                digest=request.message.digest,
+                actor=request.message.actor,
+                now=now,
+                reply=receipt.model_dump_json().encode(),
+                correlation_id=request.message.correlation_id or stream,
+                campaign=request.campaign,
+            )
+        )
+        match result:
+            case Appended():
+                self._cache.put(stream, new_state, new_version)
+                sequence = result.sequences.get(book_of(request.kind, request.campaign), 0)
+                return Outcome(receipt=receipt.model_copy(update={"sequence": sequence}))
+            case Duplicate():
+                return Outcome(receipt=await self._repeated(result.reply))
+            case CommandReused():
+                return Outcome(refusal=refuse("command_reused"))
+            case ClaimRefused():
+                return Outcome(refusal=refusal_of(result))
+            case VersionConflict():
+                self._cache.forget(stream)
+                return None
+
+    async def _refused(self, process: Process, refusal: Refusal, request: UpdateLedger, version: int) -> Outcome | None:
+        """A refusal counts only if the command was not done before, and not if it rests on a stale state."""
+        stored = await self._ledger.find_command(request.command_id)
+        if stored is not None:
+            if stored.content_hash != content_hash(request.message.digest):
+                return Outcome(refusal=refuse("command_reused"))
+            return Outcome(receipt=await self._repeated(stored.reply))
+        state, newest = await self._load(process, request.number, request.campaign, fresh=True)
+        if newest != version:
+            return None
+        receipt = None
+        if state is not None and request.command in STALE_SAFE_COMMANDS:
+            # A timer that fired early is told how long it still has to wait.
+            receipt = await self._receipt(process, request.number, state, newest)
+        return Outcome(receipt=receipt, refusal=refusal)
+
+    async def _repeated(self, reply: bytes) -> Receipt:
+        """The first answer, with the time that is left now."""
+        receipt = Receipt.model_validate_json(reply)
+        if receipt.wait_seconds is None or receipt.deadline is None:
+            return receipt
+        wait = await self._clock.real_seconds_until(receipt.deadline)
+        return receipt.model_copy(update={"wait_seconds": wait})
+
+    async def _load(self, process: Process, number: str, campaign: str, *, fresh: bool = False) -> tuple[Any, int]:
+        stream = stream_name(process.kind, number)
+        cached = None if fresh else self._cache.get(stream)
+        if cached is not None:
+            return cached
+        recorded = await self._ledger.read_stream(book_of(process.kind, campaign), stream)
+        state = process.fold(process.events.parse(each.type, dict(each.data)) for each in recorded)
+        version = recorded[-1].version if recorded else 0
+        if recorded:
+            self._cache.put(stream, state, version)
+        return state, version
+
+    async def _receipt(self, process: Process, number: str, state: Any, version: int) -> Receipt:
+        case = process.case_of(number, state)
+        wait = None
+        if case.timer and case.deadline is not None and not case.closed:
+            wait = await self._clock.real_seconds_until(case.deadline)
+        return Receipt(
+            number=number,
+            version=version,
+            phase=case.phase,
+            closed=case.closed,
+            deadline=case.deadline,
+            wait_seconds=wait,
+            summary=case.summary,
+            waiting_for=case.waiting_for,
+            attributes=case.attributes,
+            reach=asdict(case.reach) if case.reach else None,
+        )

@@ -1,0 +1,166 @@
+"""How each kind of process is decided: its catalogues, its rules, and where its facts come from.
+
+The table `PROCESSES` is the only place that knows all four. `activities/ledger.py` drives them without knowing any.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain import (
+    campaign,
+    restriction,
+    restriction_messages,
+    trainee,
+    trainee_context,
+    trainee_messages,
+    trainee_state,
+    training_class,
+)
+from domain.bulletin import BulletinRow
+from domain.decision import (
+    Case,
+    Command,
+    CommandCatalogue,
+    Context,
+    Decision,
+    Event,
+    EventCatalogue,
+    Refusal,
+)
+from domain.numbers import PEOPLE, stream_name
+from domain.plan import Plan
+from workflows.messages import ProcessKind
+
+
+class FactReader(Protocol):
+    """What facts are read from: streams as they stand, and projections that have caught up with them."""
+
+    async def plan(self, campaign: str) -> Plan: ...
+    async def plan_by_sha256(self, sha256: str) -> Plan: ...
+    async def stream_version(self, book: str, stream: str) -> int: ...
+    async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None: ...
+    async def without_outcome(self, campaign: str, number: str) -> int: ...
+    async def waiting_counties(self, campaign: str) -> tuple[str, ...]: ...
+    async def open_cases(self, campaign: str) -> int: ...
+    async def registered_institutions(self) -> frozenset[str]: ...
+    async def bulletins(self, campaign: str) -> tuple[tuple[BulletinRow, ...], tuple[BulletinRow, ...]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One kind of process. `State` is the domain's own frozen state class; None before the first event."""
+
+    kind: ProcessKind
+    events: EventCatalogue
+    commands: CommandCatalogue
+    fold: Callable[[Iterable[Event]], Any]
+    evolve: Callable[[Any, Event], Any]
+    decide: Callable[[Any, Any, Context[Any]], Decision | Refusal]
+    case_of: Callable[[str, Any], Case]
+    facts: Callable[[FactReader, str, str, Any, Command], Awaitable[Any]]
+
+
+async def _trainee_facts(
+    read: FactReader, campaign_id: str, number: str, state: trainee_state.Trainee | None, command: Command
+) -> trainee_context.Facts:
+    plan = await read.plan(campaign_id)
+    if isinstance(command, trainee_messages.Nominate):
+        return trainee_context.Facts(plan, person_version=await _person_version(read, command.person.id))
+    if isinstance(command, trainee_messages.Enroll):
+        return trainee_context.Facts(
+            plan, training_class=await read.training_class(campaign_id, command.training_class)
+        )
+    if isinstance(command, trainee_messages.RecordNoShow) and state is not None and state.training_class:
+        return trainee_context.Facts(plan, training_class=await read.training_class(campaign_id, state.training_class))
+    return trainee_context.Facts(plan)
+
+
+async def _person_version(read: FactReader, person: UUID) -> int:
+    return await read.stream_version(PEOPLE, stream_name("person", str(person)))
+
+
+async def _restriction_facts(
+    read: FactReader, campaign_id: str, number: str, state: restriction.Restriction | None, command: Command
+) -> restriction.Facts:
+    plan = await read.plan(campaign_id)
+    if isinstance(command, restriction_messages.Record):
+        return restriction.Facts(plan, await _person_version(read, command.person))
+    return restriction.Facts(plan)
+
+
+async def _class_facts(
+    read: FactReader,
+    campaign_id: str,
+    number: str,
+    state: training_class.TrainingClass | None,
+    command: Command,
+) -> training_class.Facts:
+    plan = await read.plan(campaign_id)
+    if isinstance(command, training_class.Report):
+        return training_class.Facts(plan, await read.without_outcome(campaign_id, number))
+    return training_class.Facts(plan)
+
+
+async def _campaign_facts(
+    read: FactReader, campaign_id: str, number: str, state: campaign.Campaign | None, command: Command
+) -> campaign.Facts:
+    if isinstance(command, campaign.OpenCampaign):
+        plan = await read.plan_by_sha256(command.plan_sha256)
+        return campaign.Facts(plan, registered=await read.registered_institutions())
+    plan = await read.plan(campaign_id)
+    if isinstance(command, campaign.PassCampaignDeadline):
+        county_rows, host_rows = await read.bulletins(campaign_id)
+        return campaign.Facts(
+            plan,
+            waiting_counties=await read.waiting_counties(campaign_id),
+            open_cases=await read.open_cases(campaign_id),
+            county_rows=county_rows,
+            host_rows=host_rows,
+        )
+    return campaign.Facts(plan)
+
+
+PROCESSES: Mapping[ProcessKind, Process] = {
+    "trainee": Process(
+        kind="trainee",
+        events=trainee_messages.EVENTS,
+        commands=trainee_messages.COMMANDS,
+        fold=trainee_state.fold,
+        evolve=trainee_state.evolve,
+        decide=trainee.decide,
+        case_of=trainee_state.case_of,
+        facts=_trainee_facts,
+    ),
+    "class": Process(
+        kind="class",
+        events=training_class.EVENTS,
+        commands=training_class.COMMANDS,
+        fold=training_class.fold,
+        evolve=training_class.evolve,
+        decide=training_class.decide,
+        case_of=training_class.case_of,
+        facts=_class_facts,
+    ),
+    "campaign": Process(
+        kind="campaign",
+        events=campaign.EVENTS,
+        commands=campaign.COMMANDS,
+        fold=campaign.fold,
+        evolve=campaign.evolve,
+        decide=campaign.decide,
+        case_of=campaign.case_of,
+        facts=_campaign_facts,
+    ),
+    "restriction": Process(
+        kind="restriction",
+        events=restriction_messages.EVENTS,
+        commands=restriction_messages.COMMANDS,
+        fold=restriction.fold,
+        evolve=restriction.evolve,
+        decide=restriction.decide,
+        case_of=restriction.case_of,
+        facts=_restriction_facts,
+    ),
+}

@@ -1,0 +1,1 @@
+SELECT name_zh, email FROM view.institutions WHERE id = $1

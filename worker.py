@@ -1,0 +1,159 @@
+"""The composition root of the worker: workflows, activities, and the loops that keep views, mailboxes and seals going.
+
+Run as many as wanted (`xunji worker`), one per core. The loops take turns by themselves: one process projects, one
+dispatches, one seals, and another takes over when it ends.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+import asyncpg
+import structlog
+import uvloop
+from ledger.seal import Sealer
+from ledger.vault import Vault
+from temporalio.client import Client
+from temporalio.worker import (
+    PollerBehaviorAutoscaling,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.dispatch import Dispatcher
+from activities.email import Mailer, MailServer
+from activities.facts import LedgerFacts
+from activities.ledger import LedgerActivities
+from activities.mailbox import MailboxActivities
+from activities.reach import ReachActivities
+from activities.webhooks import WebhookSender
+from clock import clock_for
+from observability import configure_logging
+from ledger.store import Ledger
+from projections.checkpoints import Checkpoints
+from projections.engine import Projector
+from secrets_box import open_secret
+from settings import Settings, key_bytes, load_settings
+from temporal_client import connect
+from workflows.campaign import CampaignWorkflow
+from workflows.mailbox import Mailbox
+from workflows.restriction import RestrictionWorkflow
+from workflows.trainee import TraineeWorkflow
+from workflows.training_class import TrainingClassWorkflow
+
+log = structlog.get_logger()
+WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
+POOL_SIZE = 12
+MAX_CACHED_WORKFLOWS = 2_000
+MAX_POLLERS = 16
+Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def workflow_runner(name: str) -> WorkflowRunner:
+    """`unsandboxed` is what runs (docs/decisions/0004); the other two are there to be measured against."""
+    match name:
+        case "unsandboxed":
+            return UnsandboxedWorkflowRunner()
+        case "passthrough":
+            return SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules())
+        case "sandboxed":
+            ours = ("domain", "workflows", "asyncpg", "pydantic", "pydantic_core")
+            return SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_modules(*ours))
+        case _:
+            raise ValueError(f"no workflow runner is called {name!r}")
+
+
+async def keep_session(connection: Any) -> None:
+    """Give a connection back as it is. Nothing here leaves session state behind, and a round trip saved counts."""
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then finish what is under way."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            asyncpg.create_pool(
+                settings.database_url.get_secret_value(), min_size=2, max_size=POOL_SIZE, reset=keep_session
+            )
+        )
+        ledger = Ledger(pool)
+        stack.push_async_callback(ledger.close)
+        checkpoints = Checkpoints(pool)
+        stack.push_async_callback(checkpoints.close)
+        client = await connect(settings)
+        worker = create_worker(settings, client, pool, ledger, checkpoints)
+        sealer = Sealer(
+            pool,
+            signing_key=key_bytes(settings.signing_key),
+            origin=settings.ledger_origin,
+            directory=settings.state_dir / "checkpoints",
+        )
+        loops: tuple[Loop, ...] = (
+            Projector(pool, ledger).run,
+            Dispatcher(pool, client, task_queue=settings.task_queue).run,
+            sealer.run,
+        )
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop(stop))
+            async with worker:
+                log.info("worker.ready", task_queue=settings.task_queue)
+                await stop.wait()
+
+
+def create_worker(
+    settings: Settings,
+    client: Client,
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    ledger: Ledger,
+    checkpoints: Checkpoints,
+) -> Worker:
+    """A worker with every workflow and activity."""
+    master_key = key_bytes(settings.master_key)
+    facts = LedgerFacts(pool, ledger, checkpoints)
+    mailbox = MailboxActivities(
+        pool,
+        people=ledger,
+        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
+        mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
+        open_secret=partial(open_secret, master_key),
+    )
+    polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=WORKFLOWS,
+        activities=[
+            *LedgerActivities(ledger, clock_for(settings.clock, pool), facts).all(),
+            *ReachActivities(client, facts, settings.task_queue).all(),
+            mailbox.deliver_batch,
+        ],
+        workflow_runner=workflow_runner(settings.workflow_runner),
+        workflow_task_poller_behavior=polling,
+        activity_task_poller_behavior=polling,
+        max_cached_workflows=MAX_CACHED_WORKFLOWS,
+    )
+
+
+async def run_until_signalled(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+async def main() -> None:
+    """Be a worker, by the settings of the environment."""
+    settings = load_settings()
+    configure_logging("worker", settings.log_format, settings.log_level)
+    await run_until_signalled(settings)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

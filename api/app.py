@@ -1,0 +1,166 @@
+"""The composition root of the HTTP API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+import asyncpg
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware import Middleware
+
+from api import (
+    bulletins,
+    campaigns,
+    classes,
+    clock,
+    docs,
+    health,
+    institutions,
+    ledger,
+    nominations,
+    quotas,
+    restrictions,
+    trainees,
+    webhook_endpoints,
+)
+from api.auth import Keys
+from api.cases import Cases
+from api.commands import Commands, TemporalLink
+from api.edge import Edge
+from api.idempotency import sweep_for_ever
+from api.numbers import Numbers
+from api.openapi import describe
+from api.problems import add_problem_handlers
+from api.registry import Registry
+from api.services import Services
+from clock import clock_for
+from ledger.store import Ledger
+from ledger.vault import Vault
+from projections.plans import PlanStore
+from secrets_box import SecretsBox
+from settings import Settings, key_bytes
+from temporal_client import connect
+
+POOL_SIZE: Final = 16
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 30.0
+ROUTERS: Final = (
+    # A request is matched against one route after the other, so what comes most often stands first.
+    trainees.routes,
+    nominations.routes,
+    classes.routes,
+    restrictions.routes,
+    campaigns.routes,
+    quotas.routes,
+    institutions.routes,
+    bulletins.routes,
+    webhook_endpoints.routes,
+    ledger.routes,
+    clock.routes,
+    health.routes,
+    docs.routes,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API on these settings. It starts without database and Temporal, and says 503 until they are there."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.services = services = await _services(settings, stack)
+            tasks = [
+                asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
+                asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
+            ]
+            stack.push_async_callback(_end, tasks)
+            yield
+            await services.keys.touch()
+
+    return _app(settings.public_url, lifespan)
+
+
+def describe_without_settings() -> dict[str, Any]:
+    """The API's description, which does not depend on where it runs."""
+    return _app("", None).openapi()
+
+
+def _app(origin: str, lifespan: Any) -> FastAPI:
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        middleware=[Middleware(Edge, origin=origin)],
+    )
+    for each in ROUTERS:
+        # The routes themselves rather than `include_router`, whose nested matching costs as much as a small request.
+        app.router.routes.extend(each.routes)
+    docs.mount_static(app)
+    add_problem_handlers(app, origin)
+    own = [route for each in ROUTERS for route in each.routes if isinstance(route, APIRoute)]
+    described: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not described:
+            described.update(describe(app, own))
+        return described
+
+    # FastAPI's documented way to describe an app in one's own words.
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
+    pool = await stack.enter_async_context(
+        asyncpg.create_pool(
+            settings.database_url.get_secret_value(),
+            # No connection is opened before it is needed, so the process starts without its database.
+            min_size=0,
+            max_size=POOL_SIZE,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            reset=_leave_as_it_is,
+        )
+    )
+    store = Ledger(pool)
+    stack.push_async_callback(store.close)
+    master_key = key_bytes(settings.master_key)
+    plans = PlanStore(pool)
+    link = TemporalLink(partial(connect, settings))
+    return Services(
+        settings=settings,
+        pool=pool,
+        ledger=store,
+        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        plans=plans,
+        clock=clock_for(settings.clock, pool),
+        keys=Keys(pool),
+        numbers=Numbers(pool),
+        cases=Cases(store, plans),
+        registry=Registry(store),
+        temporal=link,
+        commands=Commands(link, settings.task_queue),
+        box=SecretsBox(master_key),
+        digest_key=_digest_key(key_bytes(settings.index_key)),
+    )
+
+
+async def _leave_as_it_is(_connection: Any) -> None:
+    """Nothing here changes a connection beyond its transaction, so the costly reset after each use is left out."""
+
+
+def _digest_key(index_key: bytes) -> bytes:
+    """A key of its own for the digests of bodies, derived so that it tells nothing of the index key."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"xunji body digest 1").derive(index_key)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

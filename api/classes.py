@@ -1,0 +1,344 @@
+"""Classes of the hosts: plan, announce, confirm the check-in list, report; and 报到 and outcomes of their trainees."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.cases import require_class_of
+from api.commands import Envelope, Target
+from api.idempotency import Answer, Once, OnceHere
+from api.nominations import plan_of
+from api.pagination import Page, WindowHere, next_cursor
+from api.permissions import Caller, roles_of
+from api.problems import Problem, documented, not_found
+from api.receipts import (
+    CampaignId,
+    ClassNumber,
+    CommandReceipt,
+    Failed,
+    Job,
+    RowResults,
+    Rows,
+    TraineeNumber,
+    answer_of,
+    answer_of_rows,
+    etag,
+    parsed_row,
+    run_rows,
+)
+from api.routing import router
+from api.services import Services, ServicesHere, allowed, step
+from api.trainees import send_one
+from domain.decision import Command
+from domain.numbers import class_number
+from domain.trainee_messages import Code, Complete, Dismiss, Fail, Register, Text
+from domain.training_class import (
+    Announce,
+    Capacity,
+    ConfirmCheckIn,
+    Mode,
+    PlanClass,
+    Report,
+    TrainingClass,
+    allowed_commands,
+    case_of,
+)
+from projections import classes as view
+from workflows.messages import Receipt
+
+routes = router("/v1/classes", "classes")
+Reader = Annotated[Caller, allowed("classes:read")]
+NumberInPath = Annotated[ClassNumber, Path(description="The class's number.")]
+
+
+class NewClass(BaseModel):
+    """A class that a host plans for one project type; both dates count as training days."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    campaign: CampaignId
+    project_type: Annotated[Code, Field(examples=["gp1"])]
+    starts: date
+    ends: date
+    place: Annotated[Text, Field(examples=["河南大学明伦校区"])]
+    mode: Mode = "centralised"
+    capacity: Capacity
+
+
+class ClassItem(BaseModel):
+    """A class in a list, from a view that follows the ledger within moments."""
+
+    number: str
+    version: int
+    campaign: str
+    host: str
+    project_type: str
+    starts: date
+    ends: date
+    place: str
+    mode: str
+    capacity: int
+    phase: str
+    closed: bool
+    waiting_for: str
+    deadline: datetime | None
+    check_in_confirmed_at: datetime | None
+
+
+class ClassOut(ClassItem):
+    """A class as its stream stands at this moment."""
+
+    absences_recorded: bool
+    outcomes_overdue: bool
+    allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
+
+
+class RegistrationRow(BaseModel):
+    """A trainee who has arrived 报到."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trainee: TraineeNumber
+
+
+class OutcomeRow(BaseModel):
+    """A trainee's outcome, with the fields of the command that it stands for.
+
+    `complete` takes `centralised_days`, `online_days`, `hours` and `grade`; `fail` takes `reasons`; `dismiss` takes
+    `reason` and `evidence`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trainee: TraineeNumber
+    outcome: Literal["complete", "fail", "dismiss"]
+    centralised_days: int | None = None
+    online_days: int | None = None
+    hours: int | None = None
+    grade: Literal["excellent", "good", "pass"] | None = None
+    reasons: list[Code] | None = None
+    reason: Code | None = None
+    evidence: Text | None = None
+
+
+OUTCOMES: Final[dict[str, type[Command]]] = {
+    "complete": Complete,
+    "fail": Fail,
+    "dismiss": Dismiss,
+}
+
+
+@routes.get("", operation_id="list_classes", summary="List classes", responses=documented())
+async def list_classes(
+    *,
+    caller: Reader,
+    services: ServicesHere,
+    window: WindowHere,
+    campaign: Annotated[CampaignId | None, Query()] = None,
+    host: Annotated[Code | None, Query()] = None,
+    phase: Annotated[Code | None, Query()] = None,
+    project_type: Annotated[Code | None, Query()] = None,
+) -> Page[ClassItem]:
+    """A host's own classes; for a county or a school those that its teachers are in."""
+    found = await view.page(
+        services.pool,
+        caller.actor,
+        campaign=campaign,
+        host=host,
+        phase=phase,
+        project_type=project_type,
+        after=window.after,
+        limit=window.limit,
+    )
+    items = [ClassItem.model_validate(row, from_attributes=True) for row in found.items]
+    return Page(items=items, next=next_cursor(found.next))
+
+
+@routes.get(
+    "/{number}",
+    operation_id="get_class",
+    summary="Read one class",
+    response_model=ClassOut,
+    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+)
+async def get_class(
+    number: NumberInPath,
+    caller: Reader,
+    services: ServicesHere,
+    response: Response,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """The class. The `ETag` is the stream's version."""
+    if caller.role in ("county", "school") and await view.get(services.pool, caller.actor, number) is None:
+        raise not_found("class", number)
+    found = await services.cases.training_class(number, caller)
+    tag = etag(found.version)
+    if if_none_match == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return _shown(number, found.version, found.state)
+
+
+def _shown(number: str, version: int, state: TrainingClass) -> ClassOut:
+    case = case_of(number, state)
+    return ClassOut(
+        number=number,
+        version=version,
+        campaign=state.campaign,
+        host=state.host,
+        project_type=state.project_type,
+        starts=state.starts,
+        ends=state.ends,
+        place=state.place,
+        mode=state.mode,
+        capacity=state.capacity,
+        phase=state.phase,
+        closed=case.closed,
+        waiting_for=case.waiting_for,
+        deadline=case.deadline,
+        check_in_confirmed_at=state.check_in_confirmed_at,
+        absences_recorded=state.absences_recorded,
+        outcomes_overdue=state.outcomes_overdue,
+        allowed=allowed_commands(state),
+    )
+
+
+@routes.post(
+    "",
+    operation_id="plan_class",
+    summary="Plan a class",
+    status_code=201,
+    response_model=CommandReceipt,
+    responses=documented(400, 409, 413, 415),
+    dependencies=[step("classes:write", "class", PlanClass.name)],
+)
+async def plan_class(services: ServicesHere, once: OnceHere, body: NewClass) -> Response:
+    """The host decides on time and place (通知 三). The class gets its number here."""
+
+    async def run() -> Answer:
+        plan = await plan_of(services, body.campaign)
+        host = once.caller.organisation
+        fields = body.model_dump(exclude={"campaign"})
+        command = PlanClass(host=host, **fields)
+        counter = await services.numbers.reserve_one(once.command_id(), f"{plan.number_prefix}-c-{host}")
+        number = class_number(plan.number_prefix, host, counter)
+        target = Target("class", number, plan.id, f"{body.project_type} · {host}", new=True)
+        envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+        receipt = await services.commands.send(target, command, envelope)
+        return answer_of(receipt, status=201, location=f"/v1/classes/{number}")
+
+    return await once.answer(run)
+
+
+def _add_command(command: type[Command]) -> None:
+    name = command.name
+    words = (command.__doc__ or name).splitlines()[0]
+    whose = " / ".join(roles_of("class", name))
+
+    async def one(
+        number: NumberInPath,
+        services: ServicesHere,
+        once: OnceHere,
+        body: command | None = None,  # type: ignore[valid-type]
+    ) -> Response:
+        async def run() -> Answer:
+            target = await services.cases.target("class", number, once.caller)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            return answer_of(await services.commands.send(target, body or command(), envelope))
+
+        return await once.answer(run)
+
+    routes.add_api_route(
+        f"/{{number}}/{name}",
+        one,
+        methods=["POST"],
+        operation_id=f"{name.replace('-', '_')}_class",
+        summary=words.rstrip("."),
+        description=f"{words} Whose step it is: {whose}.",
+        response_model=CommandReceipt,
+        responses=documented(400, 404, 409, 413, 415),
+        dependencies=[step("classes:write", "class", name)],
+    )
+
+
+for _command in (Announce, ConfirmCheckIn, Report):
+    _add_command(_command)
+
+
+# ------------------------------------------------------------------------------------------- a class's trainees
+
+
+@routes.post(
+    "/{number}/registrations",
+    operation_id="register_trainees_of_class",
+    summary="Register trainees who have arrived (报到)",
+    status_code=207,
+    response_model=RowResults,
+    responses=documented(400, 404, 409, 413, 415),
+    dependencies=[step("trainees:write", "trainee", Register.name)],
+)
+async def register_trainees_of_class(
+    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[RegistrationRow]
+) -> Response:
+    """One row or hundreds; a result per row."""
+
+    async def run() -> Answer:
+        await services.cases.target("class", number, once.caller)
+        return await _run_rows(services, once, number, body.items, _registration)
+
+    return await once.answer(run)
+
+
+@routes.post(
+    "/{number}/outcomes",
+    operation_id="record_outcomes_of_class",
+    summary="Record outcomes (结业, 未结业, 劝退)",
+    status_code=207,
+    response_model=RowResults,
+    responses=documented(400, 404, 409, 413, 415),
+    dependencies=[step("trainees:write", "trainee", Complete.name)],
+)
+async def record_outcomes_of_class(
+    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[OutcomeRow]
+) -> Response:
+    """One row or hundreds; a result per row."""
+
+    async def run() -> Answer:
+        await services.cases.target("class", number, once.caller)
+        return await _run_rows(services, once, number, body.items, _outcome)
+
+    return await once.answer(run)
+
+
+def _registration(raw: object) -> tuple[str, Command]:
+    return parsed_row(RegistrationRow, raw).trainee, Register()
+
+
+def _outcome(raw: object) -> tuple[str, Command]:
+    row = parsed_row(OutcomeRow, raw)
+    fields = row.model_dump(exclude={"trainee", "outcome"}, exclude_none=True)
+    # The command's own checks name what is missing and what does not belong to this outcome.
+    return row.trainee, parsed_row(OUTCOMES[row.outcome], fields)
+
+
+async def _run_rows(services: Services, once: Once, training_class: str, items: list[Any], read: Any) -> Answer:
+    jobs: list[Job] = []
+    failed: list[Failed] = []
+    for index, raw in enumerate(items):
+        try:
+            trainee, command = read(raw)
+        except Problem as problem:
+            failed.append(Failed(index, problem))
+            continue
+        jobs.append(_job(services, once, training_class, index=index, trainee=trainee, command=command))
+    return answer_of_rows([*await run_rows(jobs), *failed], services, once)
+
+
+def _job(services: Services, once: Once, training_class: str, *, index: int, trainee: str, command: Command) -> Job:
+    async def run() -> Receipt:
+        require_class_of(await services.cases.trainee(trainee, once.caller), training_class)
+        return await send_one(services, once, trainee, command, index)
+
+    return Job(index, trainee, run, trainee)

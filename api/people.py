@@ -1,0 +1,125 @@
+"""Teachers: resolved to a random id and sealed before anything else sees them, and shown as far as the caller may see.
+
+Nothing personal goes on to Temporal, into an event in the clear, or into a log. An identity number is never shown again
+in full, not even to whoever sent it.
+"""
+
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.problems import identity_problem
+from api.services import Services
+from domain import calendar
+from domain.identity import (
+    IdentityNumber,
+    IdentityNumberError,
+    mask_identity_number,
+    mask_name,
+    parse_identity_number,
+)
+from domain.numbers import PEOPLE, stream_name
+from domain.person import PersonRegistered
+from domain.trainee_messages import PersonReference
+from ledger.errors import SubjectErased
+
+TELEPHONE_SHOWN = 3
+TELEPHONE_SHOWN_AT_END = 2
+IDENTITY_POINTER = "/person/identity_number"
+TELEPHONE = r"^\+?[0-9][0-9 -]{4,18}[0-9]$"
+EMAIL = r"^[^@\s]{1,64}@[^@\s]+\.[^@\s]+$"
+
+
+class PersonIn(BaseModel):
+    """A teacher as his school knows him. All of it is encrypted under a key of his own before it is stored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=2, max_length=64), Field(examples=["王小明"])
+    ]
+    identity_number: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="18 characters; full-width digits, blanks and a small x are put right.",
+            examples=["410181199003070014"],
+        ),
+    ]
+    telephone: Annotated[str, Field(pattern=TELEPHONE, examples=["13800000000"])]
+    email: Annotated[str | None, Field(max_length=200, pattern=EMAIL, examples=["wxm@example.invalid"])] = None
+
+
+class Particulars(Protocol):
+    """What is sealed of a person beside the identity number."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def telephone(self) -> str | None: ...
+    @property
+    def email(self) -> str | None: ...
+
+
+class PersonOut(BaseModel):
+    """A teacher as the caller may see him; every field is null once the person was erased."""
+
+    id: UUID = Field(description="A random id that stays the same over campaigns.")
+    name: str | None
+    identity_number: str | None = Field(description="Always masked.", examples=["4101**********0014"])
+    telephone: str | None = Field(description="Always masked.", examples=["138******00"])
+    email: str | None = Field(description="Always masked.", examples=["w***@example.invalid"])
+
+
+async def read_identity(services: Services, text: str) -> IdentityNumber:
+    """The identity number in `text`. Raises Problem `invalid-identity-number`, which does not repeat it."""
+    today = calendar.local_date(await services.clock.now())
+    try:
+        return parse_identity_number(text, latest_birth_date=today)
+    except IdentityNumberError as error:
+        raise identity_problem(error, IDENTITY_POINTER) from None
+
+
+async def resolve(services: Services, person: Particulars, identity: IdentityNumber) -> PersonReference:
+    """The person behind the identity number, known or new, with the fields sealed under his own key."""
+    subject = await services.vault.subject_for(identity.text)
+    given = {"name": person.name, "telephone": person.telephone, "email": person.email}
+    fields = {"identity_number": identity.text} | {key: value for key, value in given.items() if value}
+    return PersonReference(id=subject.id, sealed=await services.vault.seal(subject.id, fields))
+
+
+async def show(services: Services, person: UUID, *, name_is_clear: bool) -> PersonOut:
+    """The person with masked fields; the name is in the clear only where the caller works with him."""
+    fields = await _opened(services, person)
+    name, number = fields.get("name"), fields.get("identity_number")
+    telephone, email = fields.get("telephone"), fields.get("email")
+    return PersonOut(
+        id=person,
+        name=name if name is None or name_is_clear else mask_name(name),
+        identity_number=mask_identity_number(number) if number else None,
+        telephone=mask_telephone(telephone) if telephone else None,
+        email=mask_email(email) if email else None,
+    )
+
+
+async def _opened(services: Services, person: UUID) -> dict[str, Any]:
+    events = await services.ledger.read_stream(PEOPLE, stream_name("person", str(person)))
+    if not events:
+        return {}
+    registered = PersonRegistered.model_validate(events[0].data)
+    try:
+        return dict(await services.vault.open(person, registered.sealed))
+    except SubjectErased:
+        return {}
+
+
+def mask_telephone(telephone: str) -> str:
+    """`138******00`; the number of stars says nothing about the number's length."""
+    return f"{telephone[:TELEPHONE_SHOWN]}******{telephone[-TELEPHONE_SHOWN_AT_END:]}"
+
+
+def mask_email(email: str) -> str:
+    """`w***@example.invalid`."""
+    local, _, domain = email.partition("@")
+    return f"{local[:1]}***@{domain}"

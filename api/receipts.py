@@ -1,0 +1,188 @@
+"""What a command is answered with: a receipt for one, a result per row for many."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+
+from api import problem_types
+from api.idempotency import Answer, Once
+from api.problems import Problem, ProblemDocument
+from api.services import Services
+from api.validation import faults_of
+from workflows.messages import Receipt
+
+MAX_ROWS: Final = 500
+CONCURRENT_ROWS: Final = 32
+"""Rows of one request that are under way at once."""
+
+NUMBER_LIMIT: Final = 80
+TraineeNumber = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]{2}[0-9]{2}-[a-z0-9][a-z0-9-]{0,39}-[0-9]{5,9}$",
+        max_length=NUMBER_LIMIT,
+        examples=["zz22-410181-00123"],
+    ),
+]
+ClassNumber = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z]{2}[0-9]{2}-c-[a-z0-9]{1,32}-[0-9]{2,6}$",
+        max_length=NUMBER_LIMIT,
+        examples=["zz22-c-h012-01"],
+    ),
+]
+RestrictionNumber = Annotated[
+    str,
+    Field(
+        pattern=r"^([a-z]{2}[0-9]{2}-[a-z0-9][a-z0-9-]{0,39}-[0-9]{5,9}-r[0-9]{1,3}|prior-[0-9]{5,9})$",
+        max_length=NUMBER_LIMIT,
+        examples=["zz22-410181-00123-r1"],
+    ),
+]
+CampaignId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=32, examples=["2022-zhengzhou"])]
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+class CommandReceipt(BaseModel):
+    """What became of a command, and what the case waits for now. `version` is the stream's."""
+
+    number: str
+    version: int
+    phase: str
+    closed: bool
+    waiting_for: str
+    deadline: datetime | None = Field(description="When the next thing is due, UTC.")
+    summary: str
+    sequence: int = Field(description="The last sequence in the book; the views show it once they have read so far.")
+
+
+class RowResult(BaseModel):
+    """One row of a request with many: the status it would have had alone, with a receipt or a problem."""
+
+    index: int = Field(description="The row's place in `items`, from 0.")
+    status: int
+    number: str | None = None
+    receipt: CommandReceipt | None = None
+    problem: ProblemDocument | None = None
+
+
+class RowResults(BaseModel):
+    """A result for every row, in the order of the rows."""
+
+    items: list[RowResult]
+    succeeded: int
+    failed: int
+
+
+class Rows(BaseModel, Generic[Row]):
+    """Many of the same. Each row is judged by itself, so a wrong one does not keep the others from going through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: Annotated[list[SkipValidation[Row]], Field(min_length=1, max_length=MAX_ROWS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row that is ready to run. Rows of one `lane` run one after the other, in their order."""
+
+    index: int
+    lane: Hashable
+    run: Callable[[], Awaitable[Receipt]]
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row that came to a problem."""
+
+    index: int
+    problem: Problem
+    number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A row that was carried out."""
+
+    index: int
+    receipt: Receipt
+
+
+def receipt_body(receipt: Receipt) -> dict[str, Any]:
+    """The receipt as callers see it."""
+    return CommandReceipt.model_validate(receipt, from_attributes=True).model_dump(mode="json")
+
+
+def answer_of(receipt: Receipt, *, status: int = 200, location: str = "") -> Answer:
+    """The answer to a single command."""
+    headers = {"ETag": etag(receipt.version)}
+    if location:
+        headers["Location"] = location
+    return Answer(receipt_body(receipt), status, headers)
+
+
+def etag(version: int) -> str:
+    """The version of a stream as an entity tag."""
+    return f'"{version}"'
+
+
+def parsed_row(model: type[Row], raw: object) -> Row:
+    """A row of a request with many. Raises Problem with pointers into the row."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise Problem(problem_types.INVALID, *faults_of(details, model)) from None
+
+
+async def run_rows(jobs: Sequence[Job]) -> list[Done | Failed]:
+    """Run the rows, at most CONCURRENT_ROWS at once; a row that raises Problem does not stop the others.
+
+    Anything else that is raised stops them all: what was done stays done, and a repetition finds it so.
+    """
+    lanes: dict[Hashable, list[Job]] = {}
+    for job in jobs:
+        lanes.setdefault(job.lane, []).append(job)
+    waiting = iter(lanes.values())
+    results: list[Done | Failed] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(CONCURRENT_ROWS, len(lanes))):
+                group.create_task(_work(waiting, results))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return results
+
+
+async def _work(waiting: Iterator[list[Job]], results: list[Done | Failed]) -> None:
+    for lane in waiting:
+        for job in lane:
+            try:
+                results.append(Done(job.index, await job.run()))
+            except Problem as problem:
+                results.append(Failed(job.index, problem, job.number))
+
+
+def answer_of_rows(results: Sequence[Done | Failed], services: Services, once: Once, success: int = 200) -> Answer:
+    """The answer to a request with many: always 207, even when every row failed (a row says what it came to)."""
+    items: list[dict[str, Any]] = []
+    for result in sorted(results, key=lambda each: each.index):
+        if isinstance(result, Done):
+            receipt = receipt_body(result.receipt)
+            items.append({"index": result.index, "status": success, "number": receipt["number"], "receipt": receipt})
+        else:
+            origin = services.settings.public_url
+            document = result.problem.document(origin, once.correlation_id, f"/items/{result.index}")
+            item = {"index": result.index, "status": document["status"], "problem": document}
+            items.append(item | ({"number": result.number} if result.number else {}))
+    failed = sum(isinstance(result, Failed) for result in results)
+    body = {"items": items, "succeeded": len(results) - failed, "failed": failed}
+    # A row that met an outage must be tried again by a repetition; the rows that are done answer as before.
+    return Answer(body, 207, is_final=all(item["status"] < 500 for item in items))

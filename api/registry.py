@@ -1,0 +1,178 @@
+"""Organisations in the `institutions` book. No process waits here, so these events are the only ones that are appended
+without Temporal: an organisation, its keys, its webhook endpoints.
+
+An organisation is registered before anything else is said of it, and its stream tells the whole story of its keys.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid4, uuid5
+
+import asyncpg
+
+from api.auth import KEY_ID_LENGTH, key_text, new_secret, secret_hash
+from api.permissions import KeyRole
+from api.problems import refused
+from domain.decision import Event
+from domain.institution import EVENTS, InstitutionRegistered, KeyIssued
+from domain.numbers import INSTITUTIONS, stream_name
+from domain.plan import Plan
+from domain.refusals import refuse
+from ledger.store import Ledger
+from ledger.types import (
+    Append,
+    Appended,
+    ClaimRefused,
+    CommandReused,
+    Duplicate,
+    NewEvent,
+    StreamWrite,
+    VersionConflict,
+)
+
+MAX_CONFLICTS: Final = 8
+"""How often an append is tried anew because somebody else appended to the same organisation first."""
+
+_INSERT_KEY: Final = """
+INSERT INTO app.api_keys (key_id, organisation, role, secret_hash, scopes, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)
+ON CONFLICT (key_id) DO UPDATE SET secret_hash = EXCLUDED.secret_hash
+WHERE app.api_keys.last_used_at IS NULL AND app.api_keys.revoked_at IS NULL
+"""
+_NOTHING_INSERTED: Final = "INSERT 0 0"
+
+
+class UnknownInstitution(LookupError):
+    """The organisation was never registered."""
+
+
+class KeyInUse(RuntimeError):
+    """The command issued its key before, and the key was used since: its secret cannot be shown or replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Under which command something is recorded, by whom, and when."""
+
+    command_id: UUID
+    digest: str
+    actor: str
+    now: datetime
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key. `text` is shown once and kept nowhere."""
+
+    key_id: str
+    text: str
+
+
+class Registry:
+    """Reads and writes the `institutions` book."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._known: dict[str, InstitutionRegistered] = {}
+
+    async def find(self, institution: str) -> InstitutionRegistered | None:
+        """The organisation as it was registered, or None."""
+        known = self._known.get(institution)
+        if known is None:
+            known, _ = await self._load(institution)
+        return known
+
+    async def register(self, registered: InstitutionRegistered, recording: Recording) -> None:
+        """Register a new organisation. Raises Problem `already-exists`."""
+        result = await self._append(registered.id, 0, registered, recording)
+        if isinstance(result, VersionConflict):
+            raise refused(refuse("already_exists", number=registered.id))
+
+    async def record(self, institution: str, event: Event, recording: Recording) -> None:
+        """Add an event to an organisation's stream. Raises UnknownInstitution."""
+        for _ in range(MAX_CONFLICTS):
+            known, version = await self._load(institution)
+            if known is None:
+                raise UnknownInstitution(institution)
+            result = await self._append(institution, version, event, recording)
+            if not isinstance(result, VersionConflict):
+                return
+        raise RuntimeError(f"institution/{institution} keeps changing")
+
+    async def _load(self, institution: str) -> tuple[InstitutionRegistered | None, int]:
+        recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
+        if not recorded:
+            return None, 0
+        first = EVENTS.parse(recorded[0].type, recorded[0].data)
+        assert isinstance(first, InstitutionRegistered), "an organisation's stream begins with its registration"
+        self._known[institution] = first
+        return first, recorded[-1].version
+
+    async def _append(
+        self, institution: str, version: int, event: Event, recording: Recording
+    ) -> Appended | Duplicate | VersionConflict:
+        stream = stream_name("institution", institution)
+        new = NewEvent(event.type, event.model_dump(mode="json"), event.schema_version)
+        result = await self._ledger.append(
+            Append(
+                command_id=recording.command_id,
+                content_hash=hashlib.sha256(recording.digest.encode()).digest(),
+                actor=recording.actor,
+                writes=(StreamWrite(INSTITUTIONS, stream, version, (new,)),),
+                recorded_at=recording.now,
+                correlation_id=recording.correlation_id or stream,
+            )
+        )
+        match result:
+            case CommandReused():
+                raise refused(refuse("command_reused"))
+            case ClaimRefused():
+                raise AssertionError("these appends take no claims")
+        return result
+
+
+async def issue_key(
+    pool: "asyncpg.Pool[Any]",
+    ledger: Ledger,
+    organisation: str,
+    role: KeyRole,
+    scopes: Sequence[str],
+    issued_by: str,
+    *,
+    institution: InstitutionRegistered | None = None,
+    recording: Recording | None = None,
+    expires_at: datetime | None = None,
+) -> IssuedKey:
+    """Issue a key to an organisation and record it. Raises UnknownInstitution and KeyInUse.
+
+    `institution` registers the organisation first if nobody has: that is how the bureau gets its first key before any
+    campaign (see `bureau_of`). The key's id follows from the command's, so that a repetition issues no second key; as
+    long as the key was never used, the repetition gets a new secret for it.
+    """
+    under = recording or Recording(uuid4(), "", issued_by, datetime.now(UTC))
+    registry = Registry(ledger)
+    if institution is not None and await registry.find(organisation) is None:
+        await registry.register(institution, replace(under, command_id=uuid5(under.command_id, "register")))
+    key_id = derived_id(under.command_id)
+    await registry.record(organisation, KeyIssued(key=key_id, scopes=tuple(scopes), issued_by=issued_by), under)
+    secret = new_secret()
+    status = await pool.execute(_INSERT_KEY, key_id, organisation, role, secret_hash(secret), list(scopes), expires_at)
+    if status == _NOTHING_INSERTED:
+        raise KeyInUse(key_id)
+    return IssuedKey(key_id, key_text(key_id, secret))
+
+
+def bureau_of(plan: Plan) -> InstitutionRegistered:
+    """The bureau of a plan, to be registered with its first key."""
+    return InstitutionRegistered(
+        id=plan.bureau, kind="bureau", name_zh=plan.bureau_name_zh, parent="", email=plan.bureau_email
+    )
+
+
+def derived_id(command_id: UUID) -> str:
+    """16 characters that follow from the id of the command that makes something."""
+    return hashlib.sha256(command_id.bytes).hexdigest()[:KEY_ID_LENGTH]

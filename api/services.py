@@ -1,0 +1,86 @@
+"""What the routes work with, made once when the process starts, and how a route asks for it.
+
+The dependencies are coroutines although they wait for nothing: FastAPI sends a plain function to a thread.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import Depends, Request
+
+from api.auth import Keys, not_your_part, require_scope
+from api.cases import Cases
+from api.commands import Commands, TemporalLink
+from api.numbers import Numbers
+from api.permissions import SCOPES, Caller, ProcessWithCommands, roles_of
+from api.registry import Registry
+from clock import Clock
+from ledger.store import Ledger
+from ledger.vault import Vault
+from projections.plans import PlanStore
+from secrets_box import SecretsBox
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts behind the routes. `digest_key` keys the digests of bodies."""
+
+    settings: Settings
+    pool: "asyncpg.Pool[Any]"
+    ledger: Ledger
+    vault: Vault
+    plans: PlanStore
+    clock: Clock
+    keys: Keys
+    numbers: Numbers
+    cases: Cases
+    registry: Registry
+    temporal: TemporalLink
+    commands: Commands
+    box: SecretsBox
+    digest_key: bytes
+
+
+async def services_of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    services: Services = request.app.state.services
+    return services
+
+
+async def caller_of(request: Request) -> Caller:
+    """The caller, whom the route has authenticated before anything else (`api.routing`)."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+class Allowed:
+    """A dependency that lets only certain keys through, and gives the caller: those that carry a scope, and, for a
+    command, those of a role whose step it is.
+    """
+
+    def __init__(self, scope: str, roles: tuple[str, ...] = ()) -> None:
+        assert scope in SCOPES, f"no scope {scope}"
+        self.scope = scope
+        self.roles = roles
+
+    async def __call__(self, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+        if self.roles and caller.role not in self.roles:
+            raise not_your_part(self.roles)
+        require_scope(caller, self.scope)
+        return caller
+
+
+ServicesHere = Annotated[Services, Depends(services_of)]
+CallerHere = Annotated[Caller, Depends(caller_of)]
+
+
+def allowed(scope: str) -> Any:
+    """For a route's parameter: the caller, whose key must carry `scope`."""
+    return Depends(Allowed(scope))
+
+
+def step(scope: str, process: ProcessWithCommands, command: str) -> Any:
+    """For a command's route: the key must carry `scope`, and the command must be a step of its role."""
+    return Depends(Allowed(scope, roles_of(process, command)))

@@ -1,0 +1,328 @@
+"""Nominations: lists, one with its person and events, and every command of the lifecycle, for one and for many."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from fastapi import Body, Depends, Header, Path, Query, Response
+from pydantic import BaseModel, Field, create_model
+
+from api import people
+from api.cases import Found
+from api.commands import Envelope
+from api.idempotency import Answer, Once, OnceHere
+from api.pagination import Page, WindowHere, next_cursor
+from api.permissions import Caller, commands_of_people, roles_of
+from api.problems import Problem, documented
+from api.receipts import (
+    CampaignId,
+    ClassNumber,
+    CommandReceipt,
+    Failed,
+    Job,
+    RowResults,
+    Rows,
+    TraineeNumber,
+    answer_of,
+    answer_of_rows,
+    etag,
+    parsed_row,
+    run_rows,
+)
+from api.routing import router
+from api.services import Services, ServicesHere, allowed, step
+from domain.decision import Command
+from domain.trainee import allowed_commands
+from domain.trainee_messages import Code, TraineeNominated
+from domain.trainee_state import Trainee, case_of
+from projections import trainees as view
+from workflows.messages import Receipt
+
+routes = router("/v1/trainees", "trainees")
+CREATING = "nominate"
+"""The one command that is not here: it has no number yet, see `api/nominations.py`."""
+
+Reader = Annotated[Caller, allowed("trainees:read")]
+NumberInPath = Annotated[TraineeNumber, Path(description="The nomination's number.")]
+
+
+class TraineeItem(BaseModel):
+    """A nomination in a list, from a view that follows the ledger within moments. Nothing personal is in it."""
+
+    number: str
+    version: int
+    campaign: str
+    project_type: str
+    county: str
+    school: str
+    stage: str
+    subject: str
+    position: str
+    rural: bool
+    phase: str
+    closed: bool
+    returned: bool
+    waiting_for: str
+    deadline: datetime | None
+    host: str
+    training_class: str
+    certificate: str
+    restriction: str
+    follow_up: str
+    submitted_at: datetime
+
+
+class TraineeOut(BaseModel):
+    """A nomination as its stream stands at this moment."""
+
+    number: str
+    version: int
+    campaign: str
+    project_type: str
+    county: str
+    school: str
+    person: people.PersonOut
+    stage: str
+    subject: str
+    position: str
+    rural: bool
+    years_of_service: int
+    phase: str
+    closed: bool
+    returned: bool
+    waiting_for: str
+    deadline: datetime | None
+    host: str
+    training_class: str
+    starts: date | None
+    ends: date | None
+    leaves: list[str] = Field(description="The state of each request for leave, in their order: 1, 2, …")
+    certificate: str
+    restriction: str
+    follow_up: str
+    submitted_at: datetime
+    allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
+
+
+class EventOut(BaseModel):
+    """Something that has happened, as it was recorded."""
+
+    id: UUID
+    version: int
+    sequence: int = Field(description="Its place in the campaign's book.")
+    type: str
+    actor: str
+    recorded_at: datetime
+    effective_at: datetime
+    data: dict[str, Any]
+
+
+class EventList(BaseModel):
+    """The whole story of a case, in order."""
+
+    items: list[EventOut]
+
+
+async def _filters(
+    *,
+    campaign: Annotated[CampaignId | None, Query()] = None,
+    county: Annotated[Code | None, Query()] = None,
+    school: Annotated[Code | None, Query()] = None,
+    host: Annotated[Code | None, Query()] = None,
+    training_class: Annotated[ClassNumber | None, Query()] = None,
+    phase: Annotated[Code | None, Query()] = None,
+    project_type: Annotated[Code | None, Query()] = None,
+    closed: Annotated[bool | None, Query()] = None,
+) -> view.TraineeFilter:
+    return view.TraineeFilter(
+        campaign=campaign,
+        county=county,
+        school=school,
+        host=host,
+        training_class=training_class,
+        phase=phase,
+        project_type=project_type,
+        closed=closed,
+    )
+
+
+@routes.get("", operation_id="list_trainees", summary="List nominations", responses=documented())
+async def list_trainees(
+    caller: Reader,
+    services: ServicesHere,
+    window: WindowHere,
+    wanted: Annotated[view.TraineeFilter, Depends(_filters)],
+) -> Page[TraineeItem]:
+    """The nominations that are the caller's business, by number."""
+    found = await view.page(services.pool, caller.actor, wanted, window.after, window.limit)
+    items = [TraineeItem.model_validate(row, from_attributes=True) for row in found.items]
+    return Page(items=items, next=next_cursor(found.next))
+
+
+@routes.get(
+    "/{number}",
+    operation_id="get_trainee",
+    summary="Read one nomination",
+    response_model=TraineeOut,
+    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+)
+async def get_trainee(
+    number: NumberInPath,
+    caller: Reader,
+    services: ServicesHere,
+    response: Response,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """The nomination with its person. The `ETag` is the stream's version."""
+    found = await services.cases.trainee(number, caller)
+    tag = etag(found.version)
+    if if_none_match == tag:
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return _shown(found, await people.show(services, found.state.person, name_is_clear=True))
+
+
+def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
+    state, case = found.state, case_of(found.number, found.state)
+    nominated = TraineeNominated.model_validate(found.events[0].data)
+    return TraineeOut(
+        number=found.number,
+        version=found.version,
+        campaign=state.campaign,
+        project_type=state.project_type,
+        county=state.county,
+        school=state.school,
+        person=person,
+        stage=nominated.stage,
+        subject=nominated.subject,
+        position=nominated.position,
+        rural=nominated.rural,
+        years_of_service=nominated.years_of_service,
+        phase=state.phase,
+        closed=state.closed,
+        returned=state.returned,
+        waiting_for=case.waiting_for,
+        deadline=state.deadline,
+        host=state.host,
+        training_class=state.training_class,
+        starts=state.starts,
+        ends=state.ends,
+        leaves=list(state.leaves),
+        certificate=state.certificate,
+        restriction=state.restriction,
+        follow_up=state.follow_up,
+        submitted_at=state.submitted_at,
+        allowed=allowed_commands(state),
+    )
+
+
+@routes.get(
+    "/{number}/events",
+    operation_id="list_trainee_events",
+    summary="Read a nomination's events",
+    responses=documented(404),
+)
+async def list_trainee_events(number: NumberInPath, caller: Reader, services: ServicesHere) -> EventList:
+    """Everything that has happened to the nomination, by whom and when."""
+    found = await services.cases.trainee(number, caller)
+    return EventList(items=[EventOut.model_validate(each, from_attributes=True) for each in found.events])
+
+
+# ----------------------------------------------------------------------------------------------------- commands
+
+
+async def send_one(services: Services, once: Once, number: str, command: Command, row: int = 0) -> Receipt:
+    """Send a command to a nomination that is the caller's business."""
+    target = await services.cases.target("trainee", number, once.caller)
+    envelope = Envelope(once.caller, once.command_id(row), once.digest, once.correlation_id)
+    return await services.commands.send(target, command, envelope)
+
+
+def row_model(command: type[Command]) -> type[BaseModel]:
+    """The command's fields with the number of the trainee whom it is for."""
+    fields: dict[str, Any] = {"trainee": (TraineeNumber, ...)}
+    return create_model(f"{command.__name__}Row", __base__=command, __doc__=command.__doc__, **fields)
+
+
+def _add_routes(name: str, command: type[Command]) -> None:
+    row = row_model(command)
+    operation = name.replace("-", "_")
+    allowed_here = step("trainees:write", "trainee", name)
+    words = (command.__doc__ or name).splitlines()[0]
+    summary = words.split(". ")[0].rstrip(".")
+    whose = " / ".join(roles_of("trainee", name))
+    takes_nothing = not any(field.is_required() for field in command.model_fields.values())
+    body = Body(default_factory=command) if takes_nothing else Body()
+
+    async def one(
+        number: NumberInPath,
+        services: ServicesHere,
+        once: OnceHere,
+        body: command = body,  # type: ignore[valid-type]
+    ) -> Response:
+        async def run() -> Answer:
+            return answer_of(await send_one(services, once, number, cast("Command", body)))
+
+        return await once.answer(run)
+
+    async def many(services: ServicesHere, once: OnceHere, body: Rows[row]) -> Response:  # type: ignore[valid-type]
+        async def run() -> Answer:
+            return await _run_many(services, once, command, row, body.items)
+
+        return await once.answer(run)
+
+    routes.add_api_route(
+        f"/{name}",
+        many,
+        methods=["POST"],
+        operation_id=f"{operation}_trainees",
+        summary=f"{summary} — for many",
+        description=f"{words} For up to 500 nominations at once, a result per row. Whose step it is: {whose}.",
+        response_model=RowResults,
+        status_code=207,
+        responses=documented(400, 409, 413, 415),
+        dependencies=[allowed_here],
+    )
+    routes.add_api_route(
+        f"/{{number}}/{name}",
+        one,
+        methods=["POST"],
+        operation_id=f"{operation}_trainee",
+        summary=summary,
+        description=f"{words} Whose step it is: {whose}.",
+        response_model=CommandReceipt,
+        responses=documented(400, 404, 409, 413, 415),
+        dependencies=[allowed_here],
+    )
+
+
+async def _run_many(
+    services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any]
+) -> Answer:
+    jobs: list[Job] = []
+    failed: list[Failed] = []
+    for index, raw in enumerate(items):
+        try:
+            parsed = parsed_row(row, raw)
+        except Problem as problem:
+            failed.append(Failed(index, problem))
+            continue
+        fields = parsed.model_dump()
+        number = fields.pop("trainee")
+        jobs.append(job_for(services, once, index, number, command.model_validate(fields)))
+    results = await run_rows(jobs)
+    return answer_of_rows([*results, *failed], services, once)
+
+
+def job_for(services: Services, once: Once, index: int, number: str, command: Command) -> Job:
+    """A row's command, to be run in the lane of its trainee."""
+
+    async def run() -> Receipt:
+        return await send_one(services, once, number, command, index)
+
+    return Job(index, number, run, number)
+
+
+for _name, _command in commands_of_people("trainee").items():
+    if _name != CREATING:
+        _add_routes(_name, _command)

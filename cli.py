@@ -1,0 +1,234 @@
+"""The `xunji` command: run the parts, look after them, and check what they say. `xunji COMMAND --help` tells more."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from rich.console import Console
+from temporalio.service import RPCError
+
+from child_processes import StackError
+from demo import demo
+from domain.plan import Plan
+from domain.plan_loader import PlanError, load_plan
+from settings import Settings, SettingsError, key_bytes, load_settings
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+ledger_app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
+plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(plan_app, name="plan")
+app.command()(demo)
+out, err = Console(), Console(stderr=True)
+
+FAILED, MISUSED = 1, 2
+State = Annotated[Path | None, typer.Option(help="The state directory of the embedded stack.")]
+AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def configured(state: Path | None) -> Settings:
+    """The settings, or a message that names what is missing."""
+    return load_settings(state)
+
+
+def run(work: Coroutine[Any, Any, int]) -> None:
+    """Run a command; an expected failure becomes a message with its remedy, never a trace."""
+    code = FAILED
+    try:
+        code = asyncio.run(work)
+    except (StackError, SettingsError) as error:
+        fail(str(error))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+        fail(f"PostgreSQL cannot be used: {error}\n  → Start it (make demo), or correct DATABASE_URL.")
+    except (RPCError, RuntimeError) as error:
+        fail(f"Temporal cannot be used: {error}\n  → Start it (make demo), or correct TEMPORAL_ADDRESS.")
+    except KeyboardInterrupt:
+        pass
+    raise typer.Exit(code)
+
+
+def fail(message: str) -> None:
+    """Say what went wrong and end."""
+    err.print(message, style="red", highlight=False, markup=False)
+    raise typer.Exit(FAILED)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+# ------------------------------------------------------------------------------------------------------- parts
+
+
+@app.command()
+def worker(state: State = None) -> None:
+    """Run a worker: workflows, activities, views, mailboxes and seals."""
+    from observability import configure_logging
+    from worker import run_until_signalled
+
+    async def work() -> int:
+        settings = configured(state)
+        configure_logging("worker", settings.log_format, settings.log_level)
+        await run_until_signalled(settings)
+        return 0
+
+    run(work())
+
+
+@app.command()
+def api(state: State = None) -> None:
+    """Run the HTTP API."""
+    import uvicorn
+
+    from api.app import create_app
+    from observability import configure_logging
+
+    try:
+        settings = configured(state)
+    except SettingsError as error:
+        fail(str(error))
+        return
+    configure_logging("api", settings.log_format, settings.log_level)
+    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
+
+
+@app.command()
+def migrate(state: State = None) -> None:
+    """Bring the database up to this release."""
+    from migrations import migrate as migrate_database
+
+    async def work() -> int:
+        await migrate_database(configured(state).database_url.get_secret_value())
+        out.print("The database is up to date.")
+        return 0
+
+    run(work())
+
+
+@app.command()
+def key(
+    plan: Annotated[Path, typer.Argument(help="The plan whose bureau gets the key.")],
+    state: State = None,
+) -> None:
+    """Issue the bureau's first API key. It is shown once; only its hash is kept. All other keys come from the API."""
+    from api.permissions import scopes_of
+    from api.registry import bureau_of, issue_key
+    from ledger.store import Ledger
+
+    bureau = bureau_of(read_plan(plan))
+
+    async def work() -> int:
+        settings = configured(state)
+        async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+            ledger = Ledger(pool)
+            try:
+                issued = await issue_key(
+                    pool, ledger, bureau.id, "bureau", scopes_of("bureau"), "operator", institution=bureau
+                )
+            finally:
+                await ledger.close()
+        sys.stdout.write(issued.text + "\n")
+        return 0
+
+    run(work())
+
+
+# ------------------------------------------------------------------------------------------------- looking after
+
+
+@app.command()
+def recover(state: State = None, as_json: AsJSON = False) -> None:
+    """Make every unfinished case's workflow run again, from the ledger alone."""
+    from recovery import recover as recover_all
+
+    async def work() -> int:
+        report = await recover_all(configured(state))
+        if as_json:
+            print_json(asdict(report))
+        else:
+            for kind, count in report.running.items():
+                out.print(f"{kind:12} {count:6} running")
+        return 0
+
+    run(work())
+
+
+@app.command()
+def reconcile(state: State = None, as_json: AsJSON = False) -> None:
+    """Compare every unfinished case with its workflow; exit code 1 when they differ."""
+    from recovery import reconcile as reconcile_all
+
+    async def work() -> int:
+        drifts = await reconcile_all(configured(state))
+        if as_json:
+            print_json([asdict(each) for each in drifts])
+        else:
+            for each in drifts:
+                out.print(
+                    f"{each.workflow_id}: {each.difference}, ledger version {each.stream_version}, "
+                    f"workflow version {each.workflow_version}"
+                )
+            out.print("No drift." if not drifts else f"{len(drifts)} differ; `xunji recover` starts what is missing.")
+        return FAILED if drifts else 0
+
+    run(work())
+
+
+@ledger_app.command()
+def verify(
+    book: Annotated[str | None, typer.Argument(help="One book; all when left out.")] = None,
+    state: State = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
+    from ledger.seal import public_key_of
+    from ledger.verify import verify as verify_ledger
+
+    async def work() -> int:
+        settings = configured(state)
+        async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=2) as pool:
+            reports = await verify_ledger(pool, public_key_of(key_bytes(settings.signing_key)), book)
+        if as_json:
+            print_json([asdict(each) for each in reports])
+        else:
+            for each in reports:
+                verdict = "verified" if each.verified else f"WRONG: {each.problem} at {each.first_wrong}"
+                out.print(f"{each.book:20} {each.size:8} events  {each.root_hex}  {verdict}", highlight=False)
+        return 0 if all(each.verified for each in reports) else FAILED
+
+    run(work())
+
+
+@plan_app.command()
+def check(file: Annotated[Path, typer.Argument(help="A plan, e.g. plans/2022-zhengzhou.yaml.")]) -> None:
+    """Check a plan; every error comes with line, column, what was expected and what was found."""
+    plan = read_plan(file)
+    seats = sum(line.seats for line in plan.lines())
+    out.print(f"{plan.id}: {len(plan.project_types)} project types, {len(plan.hosts)} hosts, {seats} seats. No errors.")
+
+
+def read_plan(file: Path) -> Plan:
+    """The plan in `file`; ends with every error when it has some."""
+    try:
+        return load_plan(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} cannot be read: {error}\n  → Give a plan in UTF-8, e.g. plans/2022-zhengzhou.yaml.")
+    except PlanError as error:
+        for problem in error.problems:
+            err.print(
+                f"{file}:{problem.line}:{problem.column}: {problem.message_en}\n    {problem.message_zh}",
+                highlight=False,
+                markup=False,
+            )
+    raise typer.Exit(FAILED)
+
+
+if __name__ == "__main__":
+    app()

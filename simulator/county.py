@@ -1,0 +1,83 @@
+"""What counties do: they register their schools, sift the nominations, and excuse whoever had a good reason."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from simulator.client import Desk
+from simulator.schools import School
+from simulator.timetable import EXCUSED_AFTER_DAYS, Deed, Season, Story, Turn, days_after
+
+RETURN_REASON = "材料不全，请补充后重新提交"
+
+
+async def register_schools(desk: Desk, schools: Sequence[School]) -> dict[str, str]:
+    """Register the county's schools and give each a key: the keys by school."""
+    return dict(await asyncio.gather(*(_register(desk, school) for school in schools)))
+
+
+async def _register(desk: Desk, school: School) -> tuple[str, str]:
+    body = {"id": school.id, "name_zh": school.name_zh, "email": school.email}
+    await desk.post(f"register-school:{school.id}", "/v1/institutions", body)
+    issued = await desk.post(f"issue-key:{school.id}", f"/v1/institutions/{school.id}/keys", {})
+    return school.id, str(issued["key"])
+
+
+def deeds(stories: Iterable[Story]) -> Iterator[Deed]:
+    """Everything that counties do. On a line they approve in the declared order, rural teachers first and then by day.
+
+    The over-quota come after everybody who has a seat; refused, they are rejected with that reason.
+    """
+    for story in sorted(stories, key=_rank):
+        fate, season = story.fate, story.season
+        if fate.returned and fate.withdrawn_at != "nominated":
+            yield _deed(story, story.returned_on, Turn.RETURNS, "return", {"reason": RETURN_REASON})
+        if fate.takes_seat:
+            yield _deed(story, season.county, Turn.COUNTIES, "approve")
+        if fate.kind == "county_rejects":
+            yield _deed(story, season.county, Turn.COUNTIES, "reject", {"reasons": list(fate.reasons)})
+        if fate.kind == "over_quota":
+            yield _deed(story, season.county, Turn.OVER_QUOTA, "approve", refused_with="quota_exhausted")
+            body = {"reasons": list(fate.reasons)}
+            yield _deed(story, season.county, Turn.OVER_QUOTA_ANSWER, "reject", body)
+        if fate.kind == "excused_absent":
+            excuse = {"reason": fate.reasons[0], "document": fate.document}
+            excused_on = days_after(story.training_class.starts, EXCUSED_AFTER_DAYS)
+            yield _deed(story, excused_on, Turn.COUNTIES, "excuse", excuse)
+
+
+def _rank(story: Story) -> tuple[bool, date, str]:
+    nomination = story.nomination
+    return not nomination.teacher.rural, nomination.nominated_on, nomination.key
+
+
+def late_approval(story: Story, season: Season) -> Deed:
+    """An approval on the day after the county's last day: the nomination has lapsed."""
+    return _deed(story, season.city, Turn.COUNTIES, "approve", refused_with="not_allowed_in_phase")
+
+
+def foreign_approval(story: Story, other_county: str) -> Deed:
+    """An approval of another county's nomination, which does not exist for this one."""
+    return Deed(
+        story.season.county,
+        Turn.COUNTIES,
+        other_county,
+        "trainee",
+        "approve",
+        story.key,
+        refused_with="unknown_number",
+    )
+
+
+def _deed(
+    story: Story,
+    day: date,
+    turn: Turn,
+    command: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    refused_with: str = "",
+) -> Deed:
+    county = story.nomination.county
+    return Deed(day, turn, county, "trainee", command, story.key, body or {}, refused_with=refused_with)

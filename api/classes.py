@@ -17,6 +17,7 @@ from api.receipts import (
     CampaignId,
     ClassNumber,
     CommandReceipt,
+    Day,
     Failed,
     Job,
     RowResults,
@@ -60,8 +61,8 @@ class NewClass(BaseModel):
 
     campaign: CampaignId
     project_type: Annotated[Code, Field(examples=["gp1"])]
-    starts: date
-    ends: date
+    starts: Day
+    ends: Day
     place: Annotated[Text, Field(examples=["河南大学明伦校区"])]
     mode: Mode = "centralised"
     capacity: Capacity

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import problem_types
 from api.idempotency import Answer, OnceHere
 from api.permissions import Caller
 from api.problems import Problem, documented
+from api.receipts import Instant
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
@@ -34,7 +35,7 @@ class Advance(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    until: AwareDatetime
+    until: Instant
 
 
 class Speed(BaseModel):

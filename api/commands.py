@@ -45,8 +45,17 @@ MAX_ATTEMPTS: Final = 4
 PAUSE_S: Final = 0.1
 """Before the second attempt; each further pause is twice as long."""
 
-_CLOSING: Final = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED, RPCStatusCode.ALREADY_EXISTS})
-"""The workflow was just closing: the next attempt starts it again."""
+_CLOSING: Final = frozenset(
+    {
+        RPCStatusCode.NOT_FOUND,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.ALREADY_EXISTS,
+        RPCStatusCode.FAILED_PRECONDITION,
+    }
+)
+"""The workflow was just closing, or its task has failed and is tried again (WorkflowNotReady): the next attempt
+finds it or starts it.
+"""
 
 _AWAY: Final = frozenset(
     {

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, cast
 from uuid import uuid5
 
 from fastapi import Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import problem_types
 from api.auth import not_your_part
@@ -13,6 +13,7 @@ from api.idempotency import COMMAND_NAMESPACE, Answer, Once, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, KeyRole, excess, scopes_of
 from api.problems import Problem, documented, not_found
+from api.receipts import Instant
 from api.registry import KeyInUse, Recording, issue_key
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
@@ -77,7 +78,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scopes: Annotated[list[str] | None, Field(min_length=1, max_length=40, examples=[["trainees:read"]])] = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class IssuedKeyOut(BaseModel):

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
 from api import problem_types
 from api.idempotency import Answer, Once
@@ -45,6 +45,13 @@ RestrictionNumber = Annotated[
     ),
 ]
 CampaignId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=32, examples=["2022-zhengzhou"])]
+
+EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""No date of a request lies outside these: further ones cannot be stored, or waited for."""
+
+Instant = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST, examples=["2022-09-01T00:00:00Z"])]
+Day = Annotated[date, Field(ge=EARLIEST.date(), le=LATEST.date(), examples=["2022-09-05"])]
 
 Row = TypeVar("Row", bound=BaseModel)
 

@@ -17,6 +17,7 @@ from api.problems import documented
 from api.receipts import (
     CampaignId,
     CommandReceipt,
+    Day,
     RestrictionNumber,
     TraineeNumber,
     answer_of,
@@ -58,8 +59,8 @@ class EarlierRestriction(BaseModel):
 
     campaign: Annotated[CampaignId, Field(description="The campaign whose office enters it.")]
     person: EarlierPerson
-    starts: date
-    until: date
+    starts: Day
+    until: Day
     document: Annotated[Text, Field(examples=["郑教师函〔2021〕88号"])]
 
 

@@ -14,8 +14,6 @@ from typing import Any
 import asyncpg
 import structlog
 import uvloop
-from ledger.seal import Sealer
-from ledger.vault import Vault
 from temporalio.client import Client
 from temporalio.worker import (
     PollerBehaviorAutoscaling,
@@ -33,8 +31,10 @@ from activities.mailbox import MailboxActivities
 from activities.reach import ReachActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
-from observability import configure_logging
+from ledger.seal import Sealer
 from ledger.store import Ledger
+from ledger.vault import Vault
+from observability import configure_logging
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from secrets_box import open_secret

@@ -39,7 +39,8 @@ from workflows.messages import (
 POLL_S = 0.2
 POLL_SHARE_MAX = 0.1
 """A poll that takes long, because much is waiting, is followed by a longer pause: at most this share is spent on it."""
-WAKE_EVERY_S = 1.0
+WAKE_EVERY_S = 5.0
+"""The first notice of a burst is on its way at once; what follows it is gathered for so long into one roster."""
 FORGET_S = 60.0
 LEADER_RETRY_S = 1.0
 RPC_TIMEOUT = timedelta(seconds=5)

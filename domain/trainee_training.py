@@ -57,7 +57,14 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
     invitation = Notice(
         recipient=state.school,
         type=enrolled.type,
-        data={"trainee": context.number, "training_class": name, "place": training_class.place},
+        data={
+            "trainee": context.number,
+            "training_class": name,
+            "place": training_class.place,
+            "starts": enrolled.starts.isoformat(),
+            "ends": enrolled.ends.isoformat(),
+            "confirm_by": enrolled.confirm_by.isoformat(),
+        },
         person=state.person,
     )
     return Decision((enrolled,), claims=(Count(class_seat_key(name), +1),), notices=(invitation,))

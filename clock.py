@@ -25,6 +25,10 @@ CACHE_S = 0.05
 SECONDS_PER_DAY = 86_400
 # Temporal's timers and PostgreSQL's sleeps count whole milliseconds.
 RESOLUTION_S = 0.001
+# Whoever waits for an instant beyond the cap is asked to come back later and later while time stands still, so that
+# thousands of timers do not ask many times a second; but never so late that a night becomes long.
+STANDING_SHARE = 0.5
+STANDING_WAIT_MAX_S = 2.0
 SETUP_LOCK = 0x78756E6A69636C6B
 
 CREATE_SQL = """
@@ -77,9 +81,10 @@ class Clock(Protocol):
         ...
 
     async def real_seconds_until(self, instant: datetime) -> float:
-        """Real seconds that must pass at least before `now()` can reach `instant`; 0.0 if it has.
+        """Real seconds after which to ask whether `now()` has reached `instant`; 0.0 if it has.
 
-        A caller sleeps so long and asks again: a demo clock may have stood still meanwhile.
+        A caller sleeps so long and asks again: a demo clock may have stood still meanwhile. One that stands still asks
+        for up to STANDING_WAIT_MAX_S more than it would need at its speed.
         """
         ...
 
@@ -114,6 +119,12 @@ class _Reading:
             return self.cap_app
         return self.anchor_app + timedelta(days=ahead_days)
 
+    def standing_s(self, monotonic_s: float) -> float:
+        """Real seconds for which time has stood still at the cap; 0.0 while it passes."""
+        elapsed = self.real - self.anchor_real + timedelta(seconds=monotonic_s - self.taken_s)
+        until_cap_s = (self.cap_app - self.anchor_app).total_seconds() / SECONDS_PER_DAY / self.days_per_second
+        return max(0.0, elapsed.total_seconds() - until_cap_s)
+
 
 class DemoClock:
     """The demo's time, read from `app.demo_clock` at most every 50 ms of real time.
@@ -138,8 +149,12 @@ class DemoClock:
     async def real_seconds_until(self, instant: datetime) -> float:
         _require_aware(instant)
         missing = instant - await self.now()
-        speed = (await self._current()).days_per_second
-        return _round_up(max(0.0, missing.total_seconds() / SECONDS_PER_DAY / speed))
+        reading = await self._current()
+        seconds = missing.total_seconds() / SECONDS_PER_DAY / reading.days_per_second
+        if seconds <= 0.0:
+            return 0.0
+        patience = min(STANDING_WAIT_MAX_S, STANDING_SHARE * reading.standing_s(self._monotonic()))
+        return _round_up(max(seconds, patience))
 
     async def _current(self) -> _Reading:
         if (reading := self._fresh()) is not None:

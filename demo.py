@@ -5,6 +5,7 @@ webhooks and mails, and shows what became of it. Interrupted, it goes on from it
 """
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -37,7 +38,7 @@ from recovery import recover
 from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
 from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
 from simulator.client import Desk, FrontDoor, UnexpectedAnswer, front_door
-from simulator.play import Play, first_instant, milestone, whole_days
+from simulator.play import Play, endpoint_name, first_instant, milestone, whole_days
 from simulator.population import generate
 from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
@@ -49,6 +50,7 @@ DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
 DEFAULT_SPEED: Final = 2.0
 PREFERRED_API_PORT: Final = 8080
 FAILED: Final = 1
+INTERRUPTED: Final = 130
 KEY_NAMESPACE: Final = UUID("3c0a4f83-8e5e-4a0f-9a57-0b51d6f6b1c3")
 WORKER_READY: Final = b"worker.ready"
 MILESTONES: Final = (
@@ -114,7 +116,8 @@ class Demo:
             if not self.options.exit:
                 self._say_addresses(house)
                 self.screen.say("Ctrl-C ends it.")
-                await _unless_something_dies(house.stack, _for_ever())
+                with contextlib.suppress(asyncio.CancelledError):
+                    await _unless_something_dies(house.stack, _for_ever())
         return code
 
     # -------------------------------------------------------------------------------------------- what has to run
@@ -125,6 +128,7 @@ class Demo:
         async with AsyncExitStack() as exits:
             webhooks = WebhookReceiver(self._faults())
             await webhooks.start(self._webhook_port())
+            self._tell_secrets(webhooks)
             exits.push_async_callback(webhooks.stop)
             mails = MailReceiver()
             await mails.start()
@@ -154,6 +158,13 @@ class Demo:
         if port != self.run_.webhook_port:
             self.run_ = with_webhook_port(self.options.state, self.run_, port)
         return port
+
+    def _tell_secrets(self, webhooks: WebhookReceiver) -> None:
+        """What an interrupted run has left in the outbox comes as soon as a worker runs, and must be known by then."""
+        for organisation in {self.plan.bureau, *(each.host for each in self.programme.classes)}:
+            secret = self.keys.get(endpoint_name(organisation, webhooks.url(organisation)))
+            if secret is not None:
+                webhooks.set_secret(organisation, secret)
 
     def _faults(self) -> Faults:
         """One host's endpoint fails once, so that a repetition under the same webhook-id is seen."""
@@ -318,7 +329,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-def demo(  # noqa: PLR0917 - typer makes an option of each
+def demo(
     exit_: Annotated[bool, typer.Option("--exit", help="End when the campaign is over.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
     trainees: Annotated[
@@ -356,7 +367,7 @@ def demo(  # noqa: PLR0917 - typer makes an option of each
         code = FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
         screen.say("Stopped. The next start goes on from here.")
-        code = FAILED if options.exit else 0
+        code = INTERRUPTED
     raise typer.Exit(code)
 
 

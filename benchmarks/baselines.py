@@ -15,8 +15,9 @@ from datetime import timedelta
 import asyncpg
 from temporalio import activity, workflow
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
+
+from temporal_client import data_converter
 
 STEPS = ("nominate", "approve-county", "approve-city", "enroll", "confirm", "register", "complete")
 STEP_TIMEOUT = timedelta(seconds=60)
@@ -88,7 +89,7 @@ class NaiveActivities:
 
 async def work(kind: str) -> None:
     """Be the worker of `floor` or `naive` until the process is stopped."""
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=pydantic_data_converter)
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=data_converter)
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=2, max_size=8)
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=16)
     async with Worker(

@@ -27,7 +27,6 @@ import asyncpg
 import yaml
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from api.registry import Recording, Registry
 from benchmarks.baselines import CREATE_TABLE, STEPS
@@ -42,6 +41,7 @@ from local_stack import LocalStack
 from migrations import migrate
 from projections.plans import PlanStore
 from simulator.receivers import MailReceiver
+from temporal_client import data_converter
 from workflows.messages import (
     TASK_QUEUE,
     WORKFLOW_TYPES,
@@ -207,7 +207,7 @@ async def measure(count: int, rounds: int, runner: str) -> dict[str, Any]:
             pool = await asyncpg.create_pool(stack.database_url, min_size=1, max_size=2)
             await PlanStore(pool).adopt(plan)
             await pool.execute(CREATE_TABLE)
-            client = await Client.connect(stack.temporal_address, data_converter=pydantic_data_converter)
+            client = await Client.connect(stack.temporal_address, data_converter=data_converter)
             mails = MailReceiver()
             await mails.start()
             exits.push_async_callback(mails.stop)

@@ -7,7 +7,7 @@ from 1, as PostgreSQL does.
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, assert_never
 from uuid import UUID, uuid5
 
 import orjson
@@ -213,6 +213,8 @@ def _check_claim(claim: Claim) -> None:
             _check_key("owner", owner)
         case ClearClaim():
             pass
+        case _:
+            assert_never(claim)
 
 
 def _check_key(what: str, key: str) -> None:
@@ -293,6 +295,8 @@ def _claim_columns(batch: Sequence[PreparedAppend]) -> list[Sequence[Any]]:
                     rows.append((position, "unblock", block, pair, _NULL, owner, _NULL, _NULL))
                 case ClearClaim(key, on):
                     rows.append((position, "clear", _place(blocks, key), _NULL, _NULL, _NOBODY, on, _NULL))
+                case _:
+                    assert_never(claim)
     return [
         *_transpose(rows, 8),
         list(counters),

@@ -39,6 +39,7 @@ _LOST = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # What the driver says when the loss is noticed while a call begins.
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
 )
@@ -93,7 +94,7 @@ class Coalescer:
         self._room.set()
         self._arrived.set()
         if self._writer is not None:
-            await self._writer
+            await asyncio.wait([self._writer])
         await self._release()
 
     async def _write(self) -> None:
@@ -117,10 +118,18 @@ class Coalescer:
 
     def _stopped(self, writer: "asyncio.Task[None]") -> None:
         # Only a cancelled or broken writer leaves anybody unanswered; it may not even have begun.
-        self._closing = True
+        reason: LedgerError = LedgerClosed("the ledger's writer was cancelled")
+        if writer.cancelled():
+            self._closing = True
+        elif (error := writer.exception()) is not None:
+            # A defect. The next append begins with a new writer, so that it costs those under way and no more.
+            _log.critical("the ledger's writer has broken down", exc_info=error)
+            reason = LedgerUnavailable(f"the ledger's writer has broken down: {error!r}")
+            self._writer = None
         for _, answer in (*self._in_flight, *self._waiting):
             if not answer.done():
-                answer.set_exception(LedgerClosed("the ledger's writer has stopped"))
+                answer.set_exception(reason)
+        self._in_flight = []
         self._waiting.clear()
         self._room.set()
 

@@ -30,6 +30,7 @@ SEAL_INTERVAL_S: Final = 0.5
 LEAVES_PER_FETCH: Final = 5_000
 MAX_BOOKS_PER_PASS: Final = 1_000
 FILE_SUFFIX: Final = ".checkpoint"
+DATABASE_LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _DUE: Final = """
 SELECT b.book, b.sequence AS head, c.size, c.root, c.note, c.frontier
@@ -78,7 +79,7 @@ class Sealer:
             try:
                 await self.seal_due()
                 complaint = ""
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SealRefused) as error:
+            except (*DATABASE_LOST, SealRefused) as error:
                 # The same trouble is told once and not twice a second.
                 if str(error) != complaint:
                     complaint = str(error)

@@ -26,7 +26,7 @@ from projections.schema import LOCK_CLASS, PROJECTOR_LOCK, SCHEMA, AnyConnection
 BATCH_EVENTS: Final = 1_000
 """A transaction applies no more events than this, but for a single command that wrote more."""
 
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.1
 STANDBY_POLL_SECONDS: Final = 1.0
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 5.0

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from domain.calendar import end_of_day, start_of_day
 from simulator import bureau, county, host, watch
-from simulator.client import Desk, FrontDoor, Row
+from simulator.client import Desk, FrontDoor, JSONObject, Row
 from simulator.population import PlannedClass
 from simulator.programme import Programme
 from simulator.timetable import Deed, Turn, Wait, WaitKind, office_hour
@@ -73,6 +73,7 @@ class Play:
         self._planned: dict[str, PlannedClass] = {each.key: each for each in programme.classes}
         self._county_of = {school.id: school.county for school in programme.population.schools}
         self._resumed_at: datetime | None = None
+        self._next_date: datetime | None = None
         self.today = programme.plan.dates.opens
         self.done: Counter[str] = Counter()
         """Deeds done so far, by `milestone`."""
@@ -80,6 +81,7 @@ class Play:
     async def run(self, plan_text: str, after_work: AfterWork) -> None:
         """Play the campaign to its end. Raises UnexpectedAnswer or NotInTime."""
         await self._open(plan_text)
+        self._next_date = _deadline(await watch.there(self._bureau, f"/v1/campaigns/{self._plan.id}"))
         now = str((await self._bureau.get("/v1/clock"))["now"])
         self._resumed_at = datetime.fromisoformat(now)
         speed = {"days_per_second": self._speed}
@@ -114,11 +116,27 @@ class Play:
         return self._resumed_at is not None and self._resumed_at > instant
 
     async def _let_pass(self, until: datetime) -> None:
+        """Let time pass, with a stop at each of the campaign's own dates on the way.
+
+        Its reminders lie hours apart, which is a moment here: without the stop the second one could come due before
+        the first was sent, and a reminder that comes too late is not sent at all.
+        """
         if self._resumed_at is not None and self._resumed_at >= until:
             return
+        while self._next_date is not None and self._next_date <= until:
+            await self._advance(self._next_date)
+            await self._await_own_date(self._next_date)
+        await self._advance(until)
+
+    async def _advance(self, until: datetime) -> None:
         body = {"until": until.isoformat()}
         await self._bureau.post(f"advance:{until.isoformat()}", "/v1/clock/advance", body)
         await watch.clock_at(self._bureau, until, self._speed)
+
+    async def _await_own_date(self, instant: datetime) -> None:
+        awaited = f"the campaign has done what was due at {instant.isoformat()}"
+        path = f"/v1/campaigns/{self._plan.id}"
+        self._next_date = _deadline(await watch.one(self._bureau, awaited, path, lambda it: watch.passed(it, instant)))
 
     # ------------------------------------------------------------------------------------------------- opening
 
@@ -153,7 +171,7 @@ class Play:
 
     async def _register_endpoint(self, organisation: str) -> None:
         url = self._webhooks.url(organisation)
-        name = f"{organisation} {url}"
+        name = endpoint_name(organisation, url)
         secret = self._keys.get(name)
         if secret is None:
             secret = await host.register_endpoint(self._desk(organisation), url)
@@ -241,6 +259,7 @@ class Play:
         awaiting: dict[WaitKind, Callable[[Wait], Coroutine[Any, Any, None]]] = {
             "cut-off": self._await_cut_off,
             "settled": self._await_settled,
+            "reminded": self._await_reminded,
             "open": self._await_open,
             "absences": self._await_absences,
             "closed": self._await_closed,
@@ -259,6 +278,10 @@ class Play:
     async def _await_settled(self, wait: Wait) -> None:
         path = f"/v1/campaigns/{self._plan.id}"
         await watch.one(self._bureau, "the selection is over", path, lambda it: it["phase"] != "selecting")
+
+    async def _await_reminded(self, wait: Wait) -> None:
+        reminded_at = end_of_day(wait.day)
+        await self._await_class(wait, f"its host was reminded on {wait.day}", lambda it: watch.passed(it, reminded_at))
 
     async def _await_open(self, wait: Wait) -> None:
         awaited = "its registration is open"
@@ -304,6 +327,11 @@ class Play:
         await watch.one(self._bureau, "the campaign is closed", path, lambda it: it["phase"] == "closed")
 
 
+def endpoint_name(organisation: str, url: str) -> str:
+    """The name under which the secret of a webhook endpoint is kept."""
+    return f"{organisation} {url}"
+
+
 def milestone(deed: Deed) -> str:
     """What is counted as progress; empty for all else."""
     match deed.command:
@@ -322,6 +350,11 @@ def milestone(deed: Deed) -> str:
         case "impose" | "drop":
             return "restrictions decided"
     return ""
+
+
+def _deadline(item: JSONObject) -> datetime | None:
+    deadline: str | None = item["deadline"]
+    return None if deadline is None else datetime.fromisoformat(deadline)
 
 
 def first_instant(programme: Programme) -> datetime:

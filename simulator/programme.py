@@ -111,6 +111,8 @@ def _waits(stories: Sequence[Story], planned: Sequence[PlannedClass], season: Se
     yield Wait(season.city, Turn.NIGHT, "cut-off", "county-approved")
     yield Wait(season.city, Turn.NIGHT, "settled", season.plan.id)
     for each in planned:
+        for days in season.plan.rules.class_reminders_days_before:
+            yield Wait(each.starts - timedelta(days=days + 1), Turn.NIGHT, "reminded", each.key)
         yield Wait(each.starts - timedelta(days=1), Turn.NIGHT, "open", each.key)
         yield Wait(each.starts, Turn.CHECK_IN, "absences", each.key)
         yield Wait(each.ends, Turn.NIGHT, "closed", each.key)

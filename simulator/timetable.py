@@ -93,7 +93,7 @@ class Deed:
 
 
 WaitKind = Literal[
-    "cut-off", "settled", "open", "absences", "closed", "unexcused", "window", "overdue", "lapsed", "end"
+    "cut-off", "settled", "reminded", "open", "absences", "closed", "unexcused", "window", "overdue", "lapsed", "end"
 ]
 
 
@@ -101,10 +101,10 @@ WaitKind = Literal[
 class Wait:
     """What the system owes by itself, before the next turn begins; `NIGHT` is the end of the day.
 
-    cut-off: nobody is left in the phase `subject`. settled: the campaign's selection is over. open, closed: the class's
-    registration, the class. absences: the class `subject` has nobody left who should have come. unexcused, window,
-    overdue, lapsed: the excuse window, the objection window, the follow-up task and its last date of the nomination
-    `subject`. end: the campaign is closed.
+    cut-off: nobody is left in the phase `subject`. settled: the campaign's selection is over. reminded, open, closed: a
+    reminder of the class, its registration, the class. absences: the class `subject` has nobody left who should have
+    come. unexcused, window, overdue, lapsed: the excuse window, the objection window, the follow-up task and its last
+    date of the nomination `subject`. end: the campaign is closed.
     """
 
     day: date

@@ -16,13 +16,12 @@ import pytest
 import pytest_asyncio
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from child_processes import Supervisor
 from embedded_postgres import EmbeddedPostgres
 from embedded_temporal import EmbeddedTemporal, find_binary
-from temporal_client import SEARCH_ATTRIBUTES
+from temporal_client import SEARCH_ATTRIBUTES, data_converter
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None})
 DATABASE_NUMBERS = count(1)
@@ -157,7 +156,7 @@ def temporal_dev_server(temporal_server: EmbeddedTemporal) -> str:
 @pytest_asyncio.fixture
 async def temporal_client(temporal_dev_server: str) -> Client:
     """A client of the session's Temporal server."""
-    return await Client.connect(temporal_dev_server, data_converter=pydantic_data_converter)
+    return await Client.connect(temporal_dev_server, data_converter=data_converter)
 
 
 @pytest_asyncio.fixture
@@ -168,7 +167,7 @@ async def time_skipping_environment() -> AsyncIterator[WorkflowEnvironment]:
     """
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(Path(sys.executable).with_name("temporal-test-server")),
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
     )
     async with environment:
         await environment.client.operator_service.add_search_attributes(

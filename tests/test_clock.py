@@ -13,6 +13,8 @@ from asyncpg.pool import PoolConnectionProxy
 from clock import (
     CACHE_S,
     RESOLUTION_S,
+    STANDING_SHARE,
+    STANDING_WAIT_MAX_S,
     ClockError,
     DemoClock,
     SystemClock,
@@ -158,7 +160,21 @@ async def test_real_seconds_until_is_the_campaign_time_divided_by_the_speed(
     assert await clock.real_seconds_until(START + 10 * DAY) == pytest.approx(2.5)
     assert await clock.real_seconds_until(START) == 0.0
     # A thousandth of a second is the least that anybody can sleep, so less is never answered.
-    assert await clock.real_seconds_until(START + timedelta(milliseconds=1)) == pytest.approx(0.001)
+    assert await clock.real_seconds_until(START + timedelta(milliseconds=1)) >= RESOLUTION_S
+
+
+async def test_a_clock_that_stands_still_asks_for_more_patience_the_longer_it_stands(
+    pool: "asyncpg.Pool[Any]", conn: "PoolConnectionProxy[Any]"
+) -> None:
+    await create_demo_clock(conn, START, 1_000.0)
+    soon = START + timedelta(hours=1)
+    await stop_real_time(pool, 1.0)
+    assert await DemoClock(pool).real_seconds_until(soon) == pytest.approx(STANDING_SHARE, abs=0.2)
+    await stop_real_time(pool, 3_600.0)
+    assert await DemoClock(pool).real_seconds_until(soon) == STANDING_WAIT_MAX_S
+    assert await DemoClock(pool).real_seconds_until(START) == 0.0, "what has come has come"
+    await advance_cap(conn, START + 100_000 * DAY)
+    assert await DemoClock(pool).real_seconds_until(START + 1_000 * DAY) <= 1.0, "time passes again"
 
 
 async def test_after_the_real_seconds_the_instant_has_come_and_not_before(

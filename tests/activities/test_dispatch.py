@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -22,6 +21,7 @@ from activities.dispatch import FORGET_S, WAKE_EVERY_S, Dispatcher
 from activities.outbox import Outbox
 from child_processes import free_port
 from embedded_temporal import find_binary
+from temporal_client import data_converter
 from tests.activities.post_office import CAMPAIGN, PostOffice
 from workflows.mailbox import Mailbox
 
@@ -225,7 +225,7 @@ async def _true(value: bool) -> bool:
 
 async def test_temporal_may_be_away_and_come_back(office: PostOffice, queue: str, school: str, tmp_path: Path) -> None:
     port, number = free_port(), f"zz22-410181-{uuid4().hex[:8]}"
-    client = await Client.connect(f"127.0.0.1:{port}", lazy=True, data_converter=pydantic_data_converter)
+    client = await Client.connect(f"127.0.0.1:{port}", lazy=True, data_converter=data_converter)
     await office.tell(school)
     await office.start("trainee", number)
 
@@ -237,7 +237,7 @@ async def test_temporal_may_be_away_and_come_back(office: PostOffice, queue: str
             assert await office.undelivered() == 2
             binary = find_binary()
             async with await WorkflowEnvironment.start_local(
-                ip="127.0.0.1", port=port, dev_server_existing_path=str(binary), data_converter=pydantic_data_converter
+                ip="127.0.0.1", port=port, dev_server_existing_path=str(binary), data_converter=data_converter
             ):
                 await until(lambda: _true(len(logs) > 1))
                 assert logs[1]["event"] == "dispatch.back"

@@ -39,14 +39,17 @@ async def test_sixteen_writers_leave_dense_sequences_and_no_reader_skips(pool: "
             if finished and not page:
                 return seen
 
-    readers = [asyncio.create_task(read_along(book)) for book in books for _ in range(2)]
-    await asyncio.gather(*map(write_some, range(WRITERS)))
-    written.set()
+    try:
+        async with asyncio.TaskGroup() as group:
+            readers = [group.create_task(read_along(book)) for book in books for _ in range(2)]
+            await asyncio.gather(*map(write_some, range(WRITERS)))
+            written.set()
+    finally:
+        for one in ledgers:
+            await one.close()
     total = WRITERS * sum(1 + place % 3 for place in range(APPENDS_PER_WRITER))
-    for seen in await asyncio.gather(*readers):
-        assert seen == list(range(1, total + 1))
-    for one in ledgers:
-        await one.close()
+    for reader in readers:
+        assert reader.result() == list(range(1, total + 1))
 
 
 async def test_concurrent_callers_share_commits(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
@@ -223,5 +226,20 @@ async def test_a_cancelled_writer_leaves_nobody_waiting(pool: "asyncpg.Pool[Any]
         await waiting
     with pytest.raises(LedgerClosed):
         await ledger.append(append())
-    with pytest.raises(asyncio.CancelledError):
-        await ledger.close()
+    await ledger.close()
+
+
+async def test_a_broken_writer_is_replaced(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_down(*_: Any) -> Any:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(coalescer, "arguments", break_down)
+    results = await asyncio.gather(
+        *(ledger.append(append(write(f"trainee/{n}"))) for n in range(40)), return_exceptions=True
+    )
+    assert all(isinstance(result, LedgerUnavailable) for result in results)
+    assert any("a defect" in str(record.exc_info) for record in caplog.records)
+    monkeypatch.undo()
+    assert isinstance(await ledger.append(append()), Appended)

@@ -14,10 +14,10 @@ import pytest_asyncio
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import RetryPolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
+from temporal_client import data_converter
 from tests.activities.post_office import PostOffice, open_post_office
 from workflows import mailbox
 from workflows.mailbox import JITTER, PAUSE, SCHEDULE, Mailbox
@@ -60,7 +60,7 @@ def timers(history: WorkflowHistory) -> list[tuple[timedelta, str]]:
     for event in history.events:
         if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED:
             wait = event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
-            (summary,) = pydantic_data_converter.payload_converter.from_payloads([event.user_metadata.summary])
+            (summary,) = data_converter.payload_converter.from_payloads([event.user_metadata.summary])
             found.append((wait, str(summary)))
     return found
 
@@ -98,7 +98,7 @@ async def test_a_failing_receiver_is_tried_by_the_schedule_and_gets_everything_o
     assert office.webhooks.duplicates == 0
     await Replayer(
         workflows=[Mailbox],
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
     ).replay_workflow(history)
 

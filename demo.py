@@ -6,6 +6,7 @@ webhooks and mails, and shows what became of it. Interrupted, it goes on from it
 
 import asyncio
 import contextlib
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -357,7 +358,7 @@ def demo(
     screen = Screen()
 
     async def work() -> int:
-        with cancelled_by():
+        with cancelled_by(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             return await Demo(options, screen).run()
 
     try:

@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/images from a running demo: `.venv/bin/python docs/take_screenshots.py --temporal ADDRESS …`.
+"""Takes the pictures in docs/images from a running demo: `.venv/bin/python docs/take_screenshots.py`.
 
 Start it beside `make demo` when the campaign begins: it waits until a county has cases before a cut-off, and again
 until a class runs and a restriction is imposed.
@@ -22,7 +22,8 @@ CLASS = 'WorkflowType = "TrainingClass" AND XunjiPhase = "running"'
 RESTRICTION = 'WorkflowType = "Restriction" AND XunjiPhase = "imposed" AND XunjiCounty != ""'
 ENOUGH = 5
 POLL_S = 0.3
-RENDER_MS = 4_000
+RENDER_MS = 1_500
+LOAD_MS = 60_000
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -35,9 +36,10 @@ async def first(client: Client, query: str, at_least: int = 1) -> tuple[str, str
         await asyncio.sleep(POLL_S)
 
 
-async def shoot(page: Page, url: str, name: str) -> None:
-    """One picture, once the page has come to rest."""
+async def shoot(page: Page, url: str, text: str, name: str) -> None:
+    """One picture, once the page shows `text` and has come to rest."""
     await page.goto(url, wait_until="domcontentloaded")
+    await page.get_by_text(text).first.wait_for(timeout=LOAD_MS)
     await page.wait_for_timeout(RENDER_MS)
     await page.screenshot(path=IMAGES / f"{name}.png")
 
@@ -50,9 +52,10 @@ async def main(temporal: str, ui: str, api: str) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+        await page.goto(workflows)  # The first visit loads the UI; the sights should not have to wait for it.
         await first(client, WAITING, ENOUGH)
-        await shoot(page, f"{workflows}?query={quote(WAITING)}", "temporal-county")
-        await shoot(page, f"{api}/docs", "api-docs")
+        await shoot(page, f"{workflows}?query={quote(WAITING)}", f"trainee/zz22-{COUNTY}", "temporal-county")
+        await shoot(page, f"{api}/docs", "nominations", "api-docs")
         for name, query in (
             ("temporal-class", CLASS),
             ("temporal-trainee", TRAINEE),
@@ -60,8 +63,8 @@ async def main(temporal: str, ui: str, api: str) -> None:
         ):
             id_, run_id = await first(client, query)
             path = f"{workflows}/{quote(id_, safe='')}/{run_id}"
-            await shoot(page, f"{path}/timeline", name)
-            await shoot(page, f"{path}/metadata", f"{name}-details")
+            await shoot(page, f"{path}/timeline", id_, name)
+            await shoot(page, f"{path}/metadata", "waits for", f"{name}-details")
         await browser.close()
 
 

@@ -186,10 +186,10 @@ async def _extend(connection: AnyConnection, book: str, frontier: Frontier, head
         head,
     )
     while rows := await leaves.fetch(LEAVES_PER_FETCH):
-        for row in rows:
-            if row["sequence"] != frontier.size + 1:
-                raise SealRefused(f"event {frontier.size + 1} is missing")
-            frontier.add(row["leaf_hash"])
+        for expected, row in enumerate(rows, start=frontier.size + 1):
+            if row["sequence"] != expected:
+                raise SealRefused(f"event {expected} is missing")
+        frontier.extend([row["leaf_hash"] for row in rows])
     if frontier.size != head:
         raise SealRefused(f"event {frontier.size + 1} is missing")
 

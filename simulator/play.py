@@ -92,8 +92,10 @@ class Play:
     async def _play_day(self, day: date, after_work: AfterWork) -> None:
         self.today = day
         is_over = self._is_over(office_hour(day))
-        await self._let_pass(office_hour(day))
-        for turn in self._programme.turns_of(day):
+        turns = self._programme.turns_of(day)
+        if turns:
+            await self._let_pass(office_hour(day))
+        for turn in turns:
             deeds = self._programme.deeds.get((day, turn), ())
             await self._do(_creating(deeds) if is_over else deeds)
             if not is_over:

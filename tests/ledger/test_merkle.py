@@ -45,7 +45,7 @@ def root_by_definition(entries: list[bytes]) -> bytes:
 
 def frontier_of(entries: list[bytes]) -> Frontier:
     frontier = Frontier()
-    frontier.extend(map(leaf_hash, entries))
+    frontier.extend(list(map(leaf_hash, entries)))
     return frontier
 
 
@@ -70,9 +70,21 @@ def test_any_tree_is_what_the_definition_says(entries: list[bytes]) -> None:
 def test_a_restored_frontier_goes_on(before: list[bytes], after: list[bytes]) -> None:
     stored = frontier_of(before)
     frontier = Frontier.restore(stored.size, stored.encode())
-    frontier.extend(map(leaf_hash, after))
+    frontier.extend(list(map(leaf_hash, after)))
     assert frontier.size == len(before) + len(after)
     assert frontier.root() == root_by_definition(before + after)
+
+
+@pytest.mark.parametrize(("first", "then"), [(0, 256), (3, 700), (256, 256), (255, 513), (512, 1), (100, 1200)])
+def test_blocks_of_leaves_are_folded_as_single_ones_are(first: int, then: int) -> None:
+    leaves = [leaf_hash(str(number).encode()) for number in range(first + then)]
+    one_by_one, at_once = Frontier(), Frontier()
+    for leaf in leaves:
+        one_by_one.add(leaf)
+    at_once.extend(leaves[:first])
+    at_once.extend(leaves[first:])
+    assert (at_once.size, at_once.encode()) == (one_by_one.size, one_by_one.encode())
+    assert at_once.root() == root_by_definition([str(number).encode() for number in range(first + then)])
 
 
 def test_leaves_and_nodes_cannot_pass_for_each_other() -> None:
@@ -83,6 +95,8 @@ def test_leaves_and_nodes_cannot_pass_for_each_other() -> None:
 def test_what_is_no_hash_or_no_frontier_is_refused() -> None:
     with pytest.raises(InvalidProofInput):
         Frontier().add(b"short")
+    with pytest.raises(InvalidProofInput):
+        Frontier().extend([b"short"] * 256)
     for size, encoded in ((3, b"x" * 32), (1, b"x" * 64), (-1, b""), (0, b"x" * 32)):
         with pytest.raises(InvalidProofInput):
             Frontier.restore(size, encoded)

@@ -30,7 +30,7 @@ async def root_of(pool: "asyncpg.Pool[Any]", book: str, size: int) -> bytes:
     rows = await pool.fetch(
         "SELECT leaf_hash FROM ledger.events WHERE book = $1 AND sequence <= $2 ORDER BY sequence", book, size
     )
-    frontier.extend(row["leaf_hash"] for row in rows)
+    frontier.extend([row["leaf_hash"] for row in rows])
     return frontier.root()
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from ledger import verify as verify_module
 from ledger.checkpoint import open_note, origin_of
 from ledger.seal import Sealer, checkpoint_file, public_key_of
 from ledger.store import Ledger
 from ledger.verify import BookReport, verify
-from tests.ledger.appends import BOOK, append, fill, write
+from tests.ledger.appends import BOOK, NOW, append, fill, write
 
 KEY = bytes(range(32))
 PUBLIC_KEY = public_key_of(KEY)
@@ -227,6 +228,35 @@ async def test_a_forged_file_outside_is_found(sealed: "asyncpg.Pool[Any]", tmp_p
     path.write_bytes(b"\xff\xfe")
     assert (await report(sealed, tmp_path)).problem == "checkpoint"
     assert open_note(good, PUBLIC_KEY).origin == origin_of(ORIGIN, BOOK)
+
+
+async def test_pages_of_events_and_of_checkpoints_are_read_beside_each_other(
+    ledger: Ledger, pool: "asyncpg.Pool[Any]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_module, "EVENTS_PER_FETCH", 3)
+    monkeypatch.setattr(verify_module, "CHECKPOINTS_PER_FETCH", 1)
+    sealer = Sealer(pool, KEY, ORIGIN, tmp_path)
+    for part in range(12):
+        await fill(ledger, 1 + part % 5, prefix=f"part-{part}")
+        await sealer.seal_due()
+    found = await report(pool, tmp_path)
+    assert (found.verified, found.size, found.sealed) == (True, 33, 33)
+    await tamper(pool, "UPDATE ledger.events SET type = 'x' WHERE sequence = 17")
+    found = await report(pool, tmp_path)
+    assert (found.problem, found.first_wrong, found.sealed) == ("changed", 17, 16)
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 10, 100_000, 120_300, 999_999])
+async def test_times_of_any_fraction_are_compared(ledger: Ledger, pool: "asyncpg.Pool[Any]", microsecond: int) -> None:
+    moment = NOW.replace(microsecond=microsecond)
+    for number, recorded_at in enumerate((moment, moment.replace(year=1), moment.replace(year=9999, month=12, day=31))):
+        await ledger.append(append(write(f"trainee/{number}"), recorded_at=recorded_at))
+    assert (await report(pool)).verified
+    # The bytes are what is slow to compare; they are only read where the columns seem to differ from them.
+    async with pool.acquire() as connection:
+        await connection.execute("SET DateStyle = 'German'; SET TimeZone = 'Asia/Shanghai'")
+        (found,) = await verify(connection, PUBLIC_KEY, BOOK)
+    assert found.verified
 
 
 async def test_a_book_of_any_length_is_read_in_constant_memory(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:

@@ -64,7 +64,7 @@ async def main(temporal: str, ui: str, api: str) -> None:
             id_, run_id = await first(client, query)
             path = f"{workflows}/{quote(id_, safe='')}/{run_id}"
             await shoot(page, f"{path}/timeline", id_, name)
-            await shoot(page, f"{path}/metadata", "waits for", f"{name}-details")
+            await shoot(page, f"{path}/user-metadata", "Details", f"{name}-details")
         await browser.close()
 
 

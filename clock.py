@@ -27,8 +27,8 @@ SECONDS_PER_DAY = 86_400
 RESOLUTION_S = 0.001
 # Whoever waits for an instant beyond the cap is asked to come back later and later while time stands still, so that
 # thousands of timers do not ask many times a second; but never so late that a night becomes long.
-STANDING_SHARE = 0.5
-STANDING_WAIT_MAX_S = 2.0
+STANDING_SHARE = 0.25
+STANDING_WAIT_MAX_S = 1.0
 SETUP_LOCK = 0x78756E6A69636C6B
 
 CREATE_SQL = """

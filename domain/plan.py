@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -421,6 +421,12 @@ class Plan(Part):
     @cached_property
     def _sha256(self) -> str:
         return hashlib.sha256(self.canonical()).hexdigest()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A changed copy is another plan: it does not inherit the digest."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("_sha256", None)
+        return copy
 
 
 _Item = TypeVar("_Item", ProjectType, Recipient, Host, Contact)

@@ -184,6 +184,7 @@ class _BookReader:
     async def _read(self) -> None:
         head = await self._connection.fetchval("SELECT sequence FROM ledger.books WHERE book = $1", self._book)
         last_by_head = head or 0
+        book_mark = f'","book":"{self._book}","causation_id":"'.encode()
         outside = self._read_file()
         frontier = self._frontier
         async with aclosing(self._checkpoints()) as checkpoints, aclosing(self._pages()) as pages:
@@ -198,7 +199,8 @@ class _BookReader:
                         or sequence > last_by_head
                         or sha256(b"\x00" + body).digest() != leaf
                         or not body.endswith(ending)
-                        or not _begins(body, book, command_id)
+                        or book != self._book
+                        or not _begins(body, book_mark, command_id)
                     ):
                         wrong = await self._explain(row, expected, last_by_head)
                         if wrong is not None:
@@ -300,13 +302,11 @@ class _BookReader:
         return signed
 
 
-def _begins(body: bytes, book: str, command_id: str) -> bool:
+def _begins(body: bytes, book_mark: bytes, command_id: str) -> bool:
     # Quotes inside the actor and the ids are escaped, so the first such marks are those of the envelope itself.
-    start = body.find(b'","book":"') + 10
+    start = body.find(b'","book":"')
     command = body.find(b'","command_id":"', start) + 16
-    return body.startswith(b'%s","causation_id":"' % book.encode(), start) and body.startswith(
-        b'%s","correlation_id":"' % command_id.encode(), command
-    )
+    return body.startswith(book_mark, start) and body.startswith(f'{command_id}","correlation_id":"'.encode(), command)
 
 
 def _compare_columns(sequence: int, body: bytes, columns: Any) -> _Wrong | None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from domain.calendar import CalendarNotPublishedError, end_of_day, local_instant
 from domain.plan import Plan, Rules, UnknownInPlanError
 from domain.plan_loader import load_plan
+from tests.specification import the_plan
 
 TEXT = (Path(__file__).parents[2] / "plans" / "2022-zhengzhou.yaml").read_text(encoding="utf-8")
 ZHENGZHOU_CODES = {
@@ -208,3 +209,11 @@ def test_the_digest_ignores_layout_and_notices_every_value(plan: Plan) -> None:
     assert load_plan(reordered).sha256() == plan.sha256()
     changed = TEXT.replace("restriction_years: 3", "restriction_years: 2", 1)
     assert load_plan(changed).sha256() != plan.sha256()
+
+
+def test_a_changed_copy_has_a_digest_of_its_own() -> None:
+    plan = the_plan()
+    before = plan.sha256()
+    changed = plan.model_copy(update={"id": "another"})
+    assert changed.sha256() != before
+    assert plan.sha256() == before

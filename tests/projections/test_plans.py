@@ -60,9 +60,10 @@ async def test_an_unknown_plan_says_what_was_asked_for(pool: Pool) -> None:
 
 
 async def test_a_copy_with_its_original_s_digest_is_not_adopted(pool: Pool) -> None:
-    PLAN.sha256()
+    forged = PLAN.model_copy(update={"edition": PLAN.edition + 1})
+    forged.__dict__["_sha256"] = PLAN.sha256()
     with pytest.raises(PlanDamaged):
-        await PlanStore(pool).adopt(PLAN.model_copy(update={"edition": PLAN.edition + 1}))
+        await PlanStore(pool).adopt(forged)
     assert await PlanStore(pool).adopted() == {}
 
 

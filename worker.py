@@ -6,6 +6,7 @@ dispatches, one seals, and another takes over when it ends.
 
 import asyncio
 import gc
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -51,7 +52,8 @@ log = structlog.get_logger()
 WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
 POOL_SIZE = 12
 MAX_CACHED_WORKFLOWS = 2_000
-MAX_POLLERS = 16
+# As many of each as one process can feed; every poll that waits costs the server.
+MAX_POLLERS = 4
 # Thousands of cached workflows live long; looking through them for garbage as often as Python does by itself costs more
 # than what is found. Young objects are still collected, only less often.
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -141,12 +143,18 @@ def create_worker(
         workflow_task_poller_behavior=polling,
         activity_task_poller_behavior=polling,
         max_cached_workflows=MAX_CACHED_WORKFLOWS,
+        # Activations run on the event loop, not in threads of their own (docs/decisions/0011).
+        debug_mode=True,
+        # There is no external storage; with more than 1 the SDK makes a task for every payload it looks at.
+        max_workflow_task_external_storage_concurrency=1,
     )
 
 
 async def run_until_signalled(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    # A worker has a core for itself: more threads of the SDK's core would only hand their work to each other.
+    os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 
+from activities.state_cache import StateCache
 from domain import training_class
 from domain.bulletin import BulletinRow
 from domain.numbers import INSTITUTIONS, stream_name
@@ -26,6 +27,7 @@ class LedgerFacts:
         self._ledger = ledger
         self._checkpoints = checkpoints
         self._plans = PlanStore(pool)
+        self._classes = StateCache()
 
     async def plan(self, campaign: str) -> Plan:
         """The plan that the campaign runs on. Raises UnknownPlan."""
@@ -37,13 +39,18 @@ class LedgerFacts:
 
     async def stream_version(self, book: str, stream: str) -> int:
         """The number of events in a stream, 0 when there is none."""
-        events = await self._ledger.read_stream(book, stream)
-        return events[-1].version if events else 0
+        return await self._ledger.stream_version(book, stream)
 
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None:
         """The class as its stream stands, None when there is none of that number."""
-        events = await self._ledger.read_stream(campaign, stream_name("class", number))
-        return training_class.fold(training_class.EVENTS.parse(each.type, dict(each.data)) for each in events)
+        stream = stream_name("class", number)
+        state, version = self._classes.get(stream) or (None, 0)
+        for each in await self._ledger.read_stream(campaign, stream, version):
+            state = training_class.evolve(state, training_class.EVENTS.parse(each.type, dict(each.data)))
+            version = each.version
+        if state is not None:
+            self._classes.put(stream, state, version)
+        return state
 
     async def without_outcome(self, campaign: str, number: str) -> int:
         """How many trainees of the class are still in training."""

@@ -5,7 +5,6 @@ in the workflow's history and a changed rule can never break the replay of an ol
 id: whatever is lost on the way back, the same command gets the first answer again.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -16,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.appending import append_of, content_hash, refusal_of
 from activities.processes import PROCESSES, FactReader, Process
+from activities.state_cache import StateCache
 from clock import Clock
 from domain.decision import Context, Refusal
 from domain.numbers import book_of, stream_name
@@ -26,31 +26,7 @@ from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
 
 MAX_CONFLICTS = 8
 """How often a decision is taken anew because somebody else appended first; the workflow's lock makes it rare."""
-MAX_CACHED_STREAMS = 8_192
 STALE_SAFE_COMMANDS = frozenset({"pass-deadline"})
-
-
-class StateCache:
-    """The newest known state of streams. It may be stale: the append's expected version finds that out."""
-
-    def __init__(self, limit: int = MAX_CACHED_STREAMS) -> None:
-        self._states: OrderedDict[str, tuple[Any, int]] = OrderedDict()
-        self._limit = limit
-
-    def get(self, stream: str) -> tuple[Any, int] | None:
-        """State and version, or None when the stream is not known."""
-        return self._states.get(stream)
-
-    def put(self, stream: str, state: Any, version: int) -> None:
-        """Remember a state; the least recently written one goes when there are too many."""
-        self._states[stream] = (state, version)
-        self._states.move_to_end(stream)
-        if len(self._states) > self._limit:
-            self._states.popitem(last=False)
-
-    def forget(self, stream: str) -> None:
-        """The state was stale."""
-        self._states.pop(stream, None)
 
 
 class LedgerActivities:
@@ -79,8 +55,8 @@ class LedgerActivities:
             # The front door checks every field; what arrives here malformed is a programming error of a caller.
             words = f"malformed {request.command}: {type(error).__name__}"
             raise ApplicationError(words, type="Malformed", non_retryable=True) from None
-        for _ in range(MAX_CONFLICTS):
-            outcome = await self._attempt(process, command, request)
+        for attempt in range(MAX_CONFLICTS):
+            outcome = await self._attempt(process, command, request, first=attempt == 0)
             if outcome is not None:
                 return outcome
         raise ApplicationError(f"{request.kind}/{request.number} keeps changing", type="Contended")
@@ -94,10 +70,14 @@ class LedgerActivities:
             return Outcome()
         return Outcome(receipt=await self._receipt(process, request.number, state, version))
 
-    async def _attempt(self, process: Process, command: Any, request: UpdateLedger) -> Outcome | None:
+    async def _attempt(self, process: Process, command: Any, request: UpdateLedger, *, first: bool) -> Outcome | None:
         """One decision on the newest known state; None when somebody else appended first."""
         stream = stream_name(request.kind, request.number)
-        state, version = await self._load(process, request.number, request.campaign)
+        if first and request.command in process.opening and self._cache.get(stream) is None:
+            # There will be nothing to read; should there be, the append's expected version finds it out.
+            state, version = None, 0
+        else:
+            state, version = await self._load(process, request.number, request.campaign)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         now = await self._clock.now()
         decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))

@@ -50,9 +50,13 @@ class FactReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One kind of process. `State` is the domain's own frozen state class; None before the first event."""
+    """One kind of process. Its state is the domain's own frozen class; None before the first event.
+
+    `opening` are the commands that begin a stream.
+    """
 
     kind: ProcessKind
+    opening: frozenset[str]
     events: EventCatalogue
     commands: CommandCatalogue
     fold: Callable[[Iterable[Event]], Any]
@@ -125,6 +129,7 @@ async def _campaign_facts(
 PROCESSES: Mapping[ProcessKind, Process] = {
     "trainee": Process(
         kind="trainee",
+        opening=frozenset({"nominate"}),
         events=trainee_messages.EVENTS,
         commands=trainee_messages.COMMANDS,
         fold=trainee_state.fold,
@@ -135,6 +140,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
     ),
     "class": Process(
         kind="class",
+        opening=frozenset({"plan"}),
         events=training_class.EVENTS,
         commands=training_class.COMMANDS,
         fold=training_class.fold,
@@ -145,6 +151,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
     ),
     "campaign": Process(
         kind="campaign",
+        opening=frozenset({"open"}),
         events=campaign.EVENTS,
         commands=campaign.COMMANDS,
         fold=campaign.fold,
@@ -155,6 +162,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
     ),
     "restriction": Process(
         kind="restriction",
+        opening=frozenset({"record"}),
         events=restriction_messages.EVENTS,
         commands=restriction_messages.COMMANDS,
         fold=restriction.fold,

@@ -99,6 +99,13 @@ class Ledger:
             raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events after version {after_version}")
         return [parse_event(row["body"]) for row in rows]
 
+    async def stream_version(self, book: str, stream: str) -> int:
+        """Give the version of a stream, which is the number of its events; 0 for an unknown one."""
+        version = await self._pool.fetchval(
+            "SELECT version FROM ledger.streams WHERE book = $1 AND stream = $2", book, stream
+        )
+        return 0 if version is None else int(version)
+
     async def read_book(self, book: str, after_sequence: int, limit: int) -> list[RecordedEvent]:
         """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap."""
         _check_page(limit)

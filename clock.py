@@ -28,7 +28,11 @@ RESOLUTION_S = 0.001
 # Whoever waits for an instant beyond the cap is asked to come back later and later while time stands still, so that
 # thousands of timers do not ask many times a second; but never so late that a night becomes long.
 STANDING_SHARE = 0.25
-STANDING_WAIT_MAX_S = 1.0
+STANDING_WAIT_MAX_S = 3.0
+# The cap holds time up again and again, so an instant beyond it comes later than the speed alone says. How much later
+# is told by the pace of the last seconds. A wait that proves too long is ended by the sweep (activities/overdue.py).
+PACE_MEMORY_S = 10.0
+SLOWEST_PACE_SHARE = 0.02
 SETUP_LOCK = 0x78756E6A69636C6B
 
 CREATE_SQL = """
@@ -38,30 +42,42 @@ CREATE TABLE IF NOT EXISTS app.demo_clock (
     anchor_real     timestamptz NOT NULL,
     anchor_app      timestamptz NOT NULL,
     days_per_second float8 NOT NULL CHECK (days_per_second > 0 AND days_per_second < 'infinity'),
-    cap_app         timestamptz NOT NULL CHECK (cap_app >= anchor_app)
+    cap_app         timestamptz NOT NULL CHECK (cap_app >= anchor_app),
+    pace            float8 NOT NULL CHECK (pace > 0)
 );
 """
 
 START_SQL = """
-INSERT INTO app.demo_clock (anchor_real, anchor_app, days_per_second, cap_app)
-VALUES (clock_timestamp(), $1, $2, $1)
+INSERT INTO app.demo_clock (anchor_real, anchor_app, days_per_second, cap_app, pace)
+VALUES (clock_timestamp(), $1, $2, $1, $2)
 ON CONFLICT (singleton) DO NOTHING
 """
 
 READ_SQL = """
-SELECT clock_timestamp() AS real, anchor_real, anchor_app, days_per_second, cap_app FROM app.demo_clock
+SELECT clock_timestamp() AS real, anchor_real, anchor_app, days_per_second, cap_app, pace FROM app.demo_clock
 """
 
 # The anchor moves to the present, so that application time neither jumps nor goes back. The seconds are
-# limited before they become an interval: after a long pause they would be too many for one.
+# limited before they become an interval: after a long pause they would be too many for one. The pace is a mean of
+# the days per real second between anchors that forgets with PACE_MEMORY_S; a new speed is a new pace.
 REANCHOR_SQL = """
 UPDATE app.demo_clock SET
-    anchor_app = least(cap_app, anchor_app + make_interval(secs => least(
-        extract(epoch FROM cap_app - anchor_app)::float8,
-        extract(epoch FROM clock_timestamp() - anchor_real)::float8 * days_per_second * 86400))),
-    anchor_real = clock_timestamp(),
+    anchor_app = least(cap_app, anchor_app + make_interval(secs => passed.app_s)),
+    anchor_real = passed.real,
     cap_app = greatest(cap_app, $1::timestamptz),
-    days_per_second = coalesce($2::float8, days_per_second)
+    days_per_second = coalesce($2::float8, days_per_second),
+    pace = coalesce($2::float8, greatest(days_per_second * $4::float8, pace
+        + (1 - exp(-least(passed.real_s, 1000) / $3::float8))
+        * (passed.app_s / 86400 / nullif(passed.real_s, 0) - pace)), pace)
+FROM (
+    SELECT real, real_s, least(room_s, real_s * days_per_second * 86400) AS app_s
+    FROM (
+        SELECT clock_timestamp() AS real, days_per_second,
+               extract(epoch FROM clock_timestamp() - anchor_real)::float8 AS real_s,
+               extract(epoch FROM cap_app - anchor_app)::float8 AS room_s
+        FROM app.demo_clock FOR UPDATE
+    ) AS before
+) AS passed
 RETURNING cap_app
 """
 
@@ -83,8 +99,9 @@ class Clock(Protocol):
     async def real_seconds_until(self, instant: datetime) -> float:
         """Real seconds after which to ask whether `now()` has reached `instant`; 0.0 if it has.
 
-        A caller sleeps so long and asks again: a demo clock may have stood still meanwhile. One that stands still asks
-        for up to STANDING_WAIT_MAX_S more than it would need at its speed.
+        A caller sleeps so long and asks again: a demo clock may have stood still meanwhile. For an instant beyond its
+        cap a demo clock asks for as long as it takes at the pace of the last seconds, and while it stands still for up
+        to STANDING_WAIT_MAX_S more.
         """
         ...
 
@@ -110,6 +127,7 @@ class _Reading:
     anchor_app: datetime
     days_per_second: float
     cap_app: datetime
+    pace: float
 
     def app_time(self, monotonic_s: float) -> datetime:
         elapsed = self.real - self.anchor_real + timedelta(seconds=monotonic_s - self.taken_s)
@@ -153,8 +171,12 @@ class DemoClock:
         seconds = missing.total_seconds() / SECONDS_PER_DAY / reading.days_per_second
         if seconds <= 0.0:
             return 0.0
-        patience = min(STANDING_WAIT_MAX_S, STANDING_SHARE * reading.standing_s(self._monotonic()))
-        return _round_up(max(seconds, patience))
+        if instant > reading.cap_app:
+            patience = min(STANDING_WAIT_MAX_S, STANDING_SHARE * reading.standing_s(self._monotonic()))
+            seconds = max(
+                patience, missing.total_seconds() / SECONDS_PER_DAY / min(reading.pace, reading.days_per_second)
+            )
+        return _round_up(seconds)
 
     async def _current(self) -> _Reading:
         if (reading := self._fresh()) is not None:
@@ -215,7 +237,7 @@ async def set_speed(conn: AnyConnection, days_per_second: float) -> None:
 async def _reanchor(
     fetchval: Callable[..., Awaitable[Any]], until: datetime | None, days_per_second: float | None
 ) -> datetime:
-    cap = await fetchval(REANCHOR_SQL, until, days_per_second)
+    cap = await fetchval(REANCHOR_SQL, until, days_per_second, PACE_MEMORY_S, SLOWEST_PACE_SHARE)
     if cap is None:
         raise ClockError("The demo clock's row is missing: create_demo_clock() makes it.")
     assert isinstance(cap, datetime)

@@ -48,7 +48,7 @@ from simulator.watch import NotInTime
 ROOT: Final = Path(__file__).resolve().parent
 PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
 DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
-DEFAULT_SPEED: Final = 2.0
+DEFAULT_SPEED: Final = 8.0
 PREFERRED_API_PORT: Final = 8080
 FAILED: Final = 1
 INTERRUPTED: Final = 130

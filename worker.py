@@ -30,6 +30,7 @@ from activities.email import Mailer, MailServer
 from activities.facts import LedgerFacts
 from activities.ledger import LedgerActivities
 from activities.mailbox import MailboxActivities
+from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
@@ -101,6 +102,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         loops: tuple[Loop, ...] = (
             Projector(pool, ledger).run,
             Dispatcher(pool, client, task_queue=settings.task_queue).run,
+            OverdueSweep(
+                pool,
+                client,
+                clock_for(settings.clock, pool),
+                task_queue=settings.task_queue,
+                interval_s=DEMO_SWEEP_S if settings.clock == "demo" else SWEEP_S,
+            ).run,
             sealer.run,
         )
         async with asyncio.TaskGroup() as group:

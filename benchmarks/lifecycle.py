@@ -1,10 +1,10 @@
 """`bench lifecycle`: complete lifecycles per second, against a floor and against the naive design, in one run.
 
 All four run on the same embedded stack (PostgreSQL with fsync on, a Temporal dev server with WAL), each with one
-worker process, in many short turns: floor, bare, ours, naive, floor, … A machine that others share is faster in one minute
-than in the next, so the ratios of the rounds count, never seconds against seconds of another day. `ours` is the full
-path: commands decided in the ledger, claims, notices in the outbox and delivered by the mailboxes, views kept up to
-date.
+worker process, in many short turns: floor, bare, ours, naive, floor, … A machine that others share is faster in one
+minute than in the next, so the ratios of the rounds count, never seconds against seconds of another day. `ours` is the
+full path: commands decided in the ledger, claims, notices in the outbox and delivered by the mailboxes, views kept up
+to date.
 """
 
 import argparse

@@ -58,3 +58,19 @@ async def stream_versions(
         if len(found) < PAGE_ROWS:
             return
         after = found[-1]["number"]
+
+
+async def overdue(database: Database, now: datetime, limit: int) -> list[StreamVersion]:
+    """The unfinished streams of every kind whose deadline has passed, those that wait longest first."""
+    found: list[StreamVersion] = []
+    for kind, (table, number, campaign) in _SOURCES.items():
+        statement = sql(
+            f'SELECT "{number}" AS number, "{campaign}" AS campaign, version, sequence, phase, closed, deadline',
+            "FROM",
+            table,
+            Where().that("NOT closed AND deadline <= ?", now),
+            "ORDER BY deadline, 1 LIMIT",
+            limit,
+        )
+        found += [StreamVersion(kind=kind, **record) for record in await database.fetch(statement, now)]
+    return sorted(found, key=lambda stream: (stream.deadline, stream.kind, stream.number))[:limit]

@@ -177,6 +177,22 @@ async def test_a_clock_that_stands_still_asks_for_more_patience_the_longer_it_st
     assert await DemoClock(pool).real_seconds_until(START + 1_000 * DAY) <= 1.0, "time passes again"
 
 
+async def test_beyond_the_cap_it_is_the_pace_of_the_last_seconds_that_counts(
+    pool: "asyncpg.Pool[Any]", conn: "PoolConnectionProxy[Any]"
+) -> None:
+    await create_demo_clock(conn, START, 10.0)
+    await advance_cap(conn, START + 10 * DAY)
+    assert await DemoClock(pool).real_seconds_until(START + 110 * DAY) == pytest.approx(11.0, rel=0.05), "at its speed"
+    # Ten days in a hundred seconds: time was held up for ninety-nine of them.
+    await stop_real_time(pool, 100.0)
+    await advance_cap(conn, START + 20 * DAY)
+    clock = DemoClock(pool)
+    assert await clock.real_seconds_until(START + 15 * DAY) == pytest.approx(0.5, abs=0.2), "within the cap, as ever"
+    assert await clock.real_seconds_until(START + 110 * DAY) == pytest.approx(1_000.0, rel=0.05)
+    await set_speed(conn, 5.0)
+    assert await DemoClock(pool).real_seconds_until(START + 110 * DAY) == pytest.approx(20.0, rel=0.05), "starts anew"
+
+
 async def test_after_the_real_seconds_the_instant_has_come_and_not_before(
     pool: "asyncpg.Pool[Any]", conn: "PoolConnectionProxy[Any]"
 ) -> None:

@@ -56,6 +56,7 @@ class ProcessWorkflow:
         self._start = start
         self._receipt: Receipt | None = None
         self._refused = False
+        self._woken = False
         self._shown: deque[str] = deque(maxlen=SHOWN_COMMANDS)
         self._listed: tuple[dict[str, str], datetime | None] = ({}, None)
         self._listed_at: datetime | None = None
@@ -66,6 +67,10 @@ class ProcessWorkflow:
     @property
     def _closed(self) -> bool:
         return self._receipt.closed if self._receipt is not None else self._refused
+
+    @workflow.signal(description="The ledger has this case as overdue: look at the clock again.")
+    def wake(self) -> None:
+        self._woken = True
 
     # ---------------------------------------------------------------------------------------- the life of a process
 
@@ -108,14 +113,19 @@ class ProcessWorkflow:
         assert receipt is not None, "a case is known once it was opened"
         armed_for = receipt.deadline if receipt.wait_seconds is not None else None
 
+        def timer() -> datetime | None:
+            now = self._receipt
+            assert now is not None, "a known case stays known"
+            return now.deadline if now.wait_seconds is not None else None
+
         def moved_on() -> bool:
             now = self._receipt
             assert now is not None, "a known case stays known"
-            timer = now.deadline if now.wait_seconds is not None else None
-            return now.closed or now.phase not in phases or now.reach is not None or timer != armed_for
+            return self._woken or now.closed or now.phase not in phases or now.reach is not None or timer() != armed_for
 
         if armed_for is None or receipt.wait_seconds is None:
             await workflow.wait_condition(moved_on)
+            self._woken = False
             return
         try:
             await workflow.wait_condition(
@@ -123,7 +133,11 @@ class ProcessWorkflow:
                 timeout=timedelta(seconds=receipt.wait_seconds),
                 timeout_summary=f"{receipt.waiting_for}, until {armed_for:%Y-%m-%d %H:%M}Z",
             )
+            is_due = self._woken and timer() == armed_for
         except TimeoutError:
+            is_due = True
+        self._woken = False
+        if is_due:
             await self._give_itself(TIMER_COMMAND)
 
     async def _reach_trainees(self, reach: dict[str, object]) -> None:

@@ -44,7 +44,7 @@ check: format-check lint types imports ## what CI runs: format, lint, types, imp
 	@$(MAKE) test
 
 .PHONY: bench
-bench: $(VENV)/.installed ## measure what we claim about speed (options: BENCH="...")
+bench: $(VENV)/.installed-bench ## measure what we claim about speed (options: BENCH="...")
 	@$(PY) -m benchmarks $(BENCH)
 
 .PHONY: format
@@ -73,6 +73,7 @@ lock: ## choose versions anew: requirements*.in -> requirements*.lock (needs uv)
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv (https://docs.astral.sh/uv), or UV=path/to/uv.'; exit 1; }
 	$(COMPILE) --upgrade requirements.in --output-file requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock requirements-dev.in --output-file requirements-dev.lock
+	$(COMPILE) --upgrade --constraint requirements.lock requirements-bench.in --output-file requirements-bench.lock
 
 .PHONY: clean
 clean: ## remove .venv and caches; the demo's state (.xunji) stays
@@ -92,6 +93,11 @@ $(PY):
 $(VENV)/.installed: requirements.lock | $(PY)
 	@echo 'Installing what is pinned (once; a minute or two) ...'
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed-bench: requirements-bench.lock $(VENV)/.installed
+	@echo 'Installing what is measured against ...'
+	@$(PIP) install --quiet --require-hashes -r requirements-bench.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import lifecycle
+from benchmarks import ledger, lifecycle
 
-BENCHMARKS = {"lifecycle": lifecycle.main}
+BENCHMARKS = {"ledger": ledger.main, "lifecycle": lifecycle.main}
 
 
 def main() -> int:

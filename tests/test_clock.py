@@ -1,6 +1,7 @@
 """The demo clock against a real database; its real seconds come from a counter that the test turns."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,9 @@ from asyncpg.pool import PoolConnectionProxy
 
 from clock import (
     CACHE_S,
+    PACE_MEMORY_S,
     RESOLUTION_S,
+    SLOWEST_PACE_SHARE,
     STANDING_SHARE,
     STANDING_WAIT_MAX_S,
     ClockError,
@@ -183,12 +186,17 @@ async def test_beyond_the_cap_it_is_the_pace_of_the_last_seconds_that_counts(
     await create_demo_clock(conn, START, 10.0)
     await advance_cap(conn, START + 10 * DAY)
     assert await DemoClock(pool).real_seconds_until(START + 110 * DAY) == pytest.approx(11.0, rel=0.05), "at its speed"
-    # Ten days in a hundred seconds: time was held up for ninety-nine of them.
-    await stop_real_time(pool, 100.0)
+    # Ten days in forty seconds: time was held up for thirty-nine of them.
+    await stop_real_time(pool, 40.0)
     await advance_cap(conn, START + 20 * DAY)
     clock = DemoClock(pool)
     assert await clock.real_seconds_until(START + 15 * DAY) == pytest.approx(0.5, abs=0.2), "within the cap, as ever"
-    assert await clock.real_seconds_until(START + 110 * DAY) == pytest.approx(1_000.0, rel=0.05)
+    pace = 0.25 + (10.0 - 0.25) * math.exp(-40.0 / PACE_MEMORY_S)
+    assert await clock.real_seconds_until(START + 110 * DAY) == pytest.approx(100 / pace, rel=0.05)
+    await stop_real_time(pool, 10_000.0)
+    await advance_cap(conn, START + 30 * DAY)
+    slowest = 10.0 * SLOWEST_PACE_SHARE
+    assert await DemoClock(pool).real_seconds_until(START + 120 * DAY) == pytest.approx(100 / slowest, rel=0.05)
     await set_speed(conn, 5.0)
     assert await DemoClock(pool).real_seconds_until(START + 110 * DAY) == pytest.approx(20.0, rel=0.05), "starts anew"
 

@@ -37,8 +37,8 @@ class EventSourcing:
         return await asyncio.to_thread(self._run, seconds, self._threads, self._functions)
 
     def _run(self, seconds: float, threads: int, functions: bool) -> float:
-        parts = parts_of(self._url)
-        with PostgresDatastore(**parts, pool_size=threads, enable_db_functions=functions) as datastore:
+        address = address_of(self._url)
+        with PostgresDatastore(*address, pool_size=threads, enable_db_functions=functions) as datastore:
             recorder = PostgresApplicationRecorder(datastore, events_table_name=f"peer_{int(functions)}")
             recorder.create_table()
             ends = time.perf_counter() + seconds
@@ -59,11 +59,11 @@ class EventSourcing:
             return written / (time.perf_counter() - began)
 
 
-def parts_of(url: str) -> dict[str, str]:
-    """The parts of one of the embedded server's TCP addresses."""
+def address_of(url: str) -> tuple[str, str, str, str, str]:
+    """Database, host, port, user and password of one of the embedded server's TCP addresses."""
     rest = url.removeprefix("postgresql://")
     user, _, rest = rest.partition(":")
     password, _, rest = rest.partition("@")
     host, _, rest = rest.partition(":")
     port, _, database = rest.partition("/")
-    return {"user": user, "password": password, "host": host, "port": port, "dbname": database}
+    return database, host, port, user, password

@@ -34,6 +34,7 @@ BEGIN
         -- who only has this role.
         GRANT UPDATE (delivered_at) ON ledger.outbox TO xunji_app;
         GRANT INSERT ON vault.subjects TO xunji_app;
+        GRANT UPDATE (blind_index, index_key_id) ON vault.subjects TO xunji_app;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'xunji_sealer') THEN
         GRANT USAGE ON SCHEMA ledger TO xunji_sealer;

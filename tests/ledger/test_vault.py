@@ -9,7 +9,7 @@ import pytest
 
 from ledger import vault as vault_module
 from ledger.errors import InvalidKey, InvalidNaturalKey, SealBroken, SubjectErased, SubjectUnknown
-from ledger.vault import Vault, normalise
+from ledger.vault import IndexKeyMissing, InvalidReason, Vault, key_id, normalise
 
 MASTER = bytes(range(32))
 INDEX = bytes(range(32, 64))
@@ -52,12 +52,21 @@ async def test_many_callers_make_one_person(vault: Vault, pool: "asyncpg.Pool[An
 
 
 async def test_the_index_is_keyed(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
-    subject = await vault.subject_for(NUMBER)
+    await vault.subject_for(NUMBER)
+    before = await pool.fetchval("SELECT blind_index FROM vault.subjects")
+    await pool.execute("DELETE FROM vault.subjects")
+    await Vault(pool, MASTER, bytes(32)).subject_for(NUMBER)
+    assert await pool.fetchval("SELECT blind_index FROM vault.subjects") != before
+
+
+async def test_a_vault_without_the_index_key_makes_no_second_person(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
+    await vault.subject_for(NUMBER)
     other = Vault(pool, MASTER, bytes(32))
-    assert await other.find(NUMBER) is None
-    assert await other.subject_for(NUMBER) != subject
-    indices = {row["blind_index"] for row in await pool.fetch("SELECT blind_index FROM vault.subjects")}
-    assert len(indices) == 2
+    for ask in (other.find, other.subject_for):
+        with pytest.raises(IndexKeyMissing) as caught:
+            await ask(NUMBER)
+        assert NUMBER not in str(caught.value)
+    assert await pool.fetchval("SELECT count(*) FROM vault.subjects") == 1
 
 
 async def test_a_destroyed_key_opens_nothing(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
@@ -76,16 +85,114 @@ async def test_a_destroyed_key_opens_nothing(vault: Vault, pool: "asyncpg.Pool[A
     assert (await vault.subject_for(NUMBER)).id != subject.id
 
 
-async def test_another_process_forgets_a_destroyed_key_in_time(
+async def test_another_process_opens_nothing_from_the_moment_of_the_erasure(
     vault: Vault, pool: "asyncpg.Pool[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Vault(pool, MASTER, INDEX)
     subject = await vault.subject_for(NUMBER)
     sealed = await other.seal(subject.id, FIELDS)
+    assert await other.open(subject.id, sealed) == FIELDS
     await vault.erase(subject.id)
-    monkeypatch.setattr(vault_module, "CACHED_KEY_LIFETIME_S", 0.0)
     with pytest.raises(SubjectErased):
         await other.open(subject.id, sealed)
+    monkeypatch.setattr(vault_module, "CACHED_KEY_LIFETIME_S", 0.0)
+    with pytest.raises(SubjectErased):
+        await other.seal(subject.id, FIELDS)
+
+
+async def test_an_erasure_leaves_the_time_and_the_first_reason(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
+    subject = await vault.subject_for(NUMBER)
+    sealed = await vault.seal(subject.id, FIELDS)
+    assert await vault.tombstone(subject.id) is None
+
+    first = await vault.erase(subject.id, "retention-over")
+    again = await vault.erase(subject.id, "requested")
+
+    assert again == first == await vault.tombstone(subject.id)
+    assert (first.subject, first.reason) == (subject.id, "retention-over")
+    with pytest.raises(SubjectErased, match=rf"{first.erased_at.isoformat()[:19]}.*retention-over"):
+        await vault.open(subject.id, sealed)
+    row = await pool.fetchrow("SELECT * FROM vault.subjects")
+    assert row is not None
+    kept = {name for name, value in row.items() if value is not None}
+    assert kept == {"id", "created_at", "erased_at", "erasure_reason"}
+    with pytest.raises(SubjectUnknown):
+        await vault.tombstone(uuid4())
+
+
+async def test_a_reason_is_a_code(vault: Vault) -> None:
+    subject = await vault.subject_for(NUMBER)
+    for reason in ("", "asked by Mr. Wang", "王", "x" * 65, "-x", "x\n"):
+        with pytest.raises(InvalidReason) as caught:
+            await vault.erase(subject.id, reason)
+        assert reason not in str(caught.value) or reason == ""
+    assert await vault.tombstone(subject.id) is None
+
+
+async def test_who_comes_again_after_an_erasure_is_new_and_the_old_stays_closed(vault: Vault) -> None:
+    old = await vault.subject_for(NUMBER)
+    sealed = await vault.seal(old.id, FIELDS)
+    await vault.erase(old.id)
+    new = await vault.subject_for(NUMBER)
+    assert new != old
+    assert await vault.find(NUMBER) == new.id
+    with pytest.raises(SealBroken):
+        await vault.open(new.id, sealed)
+    with pytest.raises(SubjectErased):
+        await vault.open(old.id, sealed)
+
+
+async def test_readers_and_sealers_during_an_erasure_leave_no_way_to_read_after_it(
+    vault: Vault, pool: "asyncpg.Pool[Any]"
+) -> None:
+    other = Vault(pool, MASTER, INDEX)
+    for round_ in range(10):
+        subject = await vault.subject_for(f"person {round_}")
+        sealed = await vault.seal(subject.id, FIELDS)
+        calls = [each.open(subject.id, sealed) for each in (vault, other) for _ in range(5)]
+        calls += [each.seal(subject.id, FIELDS) for each in (vault, other) for _ in range(5)]  # type: ignore[misc]
+        answers = await asyncio.gather(*calls[::2], vault.erase(subject.id), *calls[1::2], return_exceptions=True)
+        assert not [answer for answer in answers if isinstance(answer, Exception) and type(answer) is not SubjectErased]
+        for one in (vault, other):
+            with pytest.raises(SubjectErased):
+                await one.open(subject.id, sealed)
+        with pytest.raises(SubjectErased):
+            await vault.seal(subject.id, FIELDS)
+        assert subject.id not in vault._cached
+
+
+async def test_a_key_that_was_read_before_an_erasure_does_not_come_into_the_cache_after_it(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = await vault.subject_for(NUMBER)
+    read, go_on = asyncio.Event(), asyncio.Event()
+    key_of = vault._key
+
+    async def slow(subject_id: UUID) -> Any:
+        key = await key_of(subject_id)
+        read.set()
+        await go_on.wait()
+        return key
+
+    monkeypatch.setattr(vault, "_key", slow)
+    sealing = asyncio.create_task(vault.seal(subject.id, FIELDS))
+    await read.wait()
+    await vault.erase(subject.id)
+    go_on.set()
+    sealed = await sealing
+    assert subject.id not in vault._cached
+    with pytest.raises(SubjectErased):
+        await vault.open(subject.id, sealed)
+
+
+async def test_an_erasure_that_failed_erases_nothing(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
+    subject = await vault.subject_for(NUMBER)
+    sealed = await vault.seal(subject.id, FIELDS)
+    await pool.execute("ALTER TABLE vault.subjects ADD CONSTRAINT nobody CHECK (erased_at IS NULL)")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await vault.erase(subject.id)
+    assert await vault.open(subject.id, sealed) == FIELDS
+    assert await vault.find(NUMBER) == subject.id
 
 
 async def test_the_cache_of_keys_is_bounded(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,3 +250,13 @@ def test_keys_have_thirty_two_bytes(pool: "asyncpg.Pool[Any]") -> None:
     for keys in ((b"short", INDEX), (MASTER, b"short")):
         with pytest.raises(InvalidKey):
             Vault(pool, *keys)
+    with pytest.raises(InvalidKey):
+        Vault(pool, MASTER, INDEX, former_master_keys=[b"short"])
+    with pytest.raises(InvalidKey):
+        Vault(pool, MASTER, INDEX, former_index_keys=[b"short"])
+
+
+def test_a_key_id_tells_keys_apart_and_holds_nothing_of_them() -> None:
+    ids = {key_id(bytes([number]) * 32) for number in range(100)}
+    assert len(ids) == 100
+    assert key_id(MASTER) == key_id(MASTER) and key_id(MASTER) not in MASTER.hex()

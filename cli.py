@@ -1,68 +1,25 @@
 """The `xunji` command: run the parts, look after them, and check what they say. `xunji COMMAND --help` tells more."""
 
-import asyncio
-import json
 import sys
-from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 import typer
-from rich.console import Console
-from temporalio.service import RPCError
 
-from child_processes import StackError
+from command_line import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
 from demo import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
-from settings import Settings, SettingsError, key_bytes, load_settings
+from ledger_cli import ledger_app
+from settings import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-ledger_app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
 plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
-out, err = Console(), Console(stderr=True)
-
-FAILED, MISUSED = 1, 2
-State = Annotated[Path | None, typer.Option(help="The state directory of the embedded stack.")]
-AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-
-
-def configured(state: Path | None) -> Settings:
-    """The settings, or a message that names what is missing."""
-    return load_settings(state)
-
-
-def run(work: Coroutine[Any, Any, int]) -> None:
-    """Run a command; an expected failure becomes a message with its remedy, never a trace."""
-    code = FAILED
-    try:
-        code = asyncio.run(work)
-    except (StackError, SettingsError) as error:
-        fail(str(error))
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
-        fail(f"PostgreSQL cannot be used: {error}\n  → Start it (make demo), or correct DATABASE_URL.")
-    except (RPCError, RuntimeError) as error:
-        fail(f"Temporal cannot be used: {error}\n  → Start it (make demo), or correct TEMPORAL_ADDRESS.")
-    except KeyboardInterrupt:
-        pass
-    raise typer.Exit(code)
-
-
-def fail(message: str) -> None:
-    """Say what went wrong and end."""
-    err.print(message, style="red", highlight=False, markup=False)
-    raise typer.Exit(FAILED)
-
-
-def print_json(value: object) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
-
 
 # ------------------------------------------------------------------------------------------------------- parts
 
@@ -94,7 +51,6 @@ def api(state: State = None) -> None:
         settings = configured(state)
     except SettingsError as error:
         fail(str(error))
-        return
     configure_logging("api", settings.log_format, settings.log_level)
     uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
 
@@ -177,31 +133,6 @@ def reconcile(state: State = None, as_json: AsJSON = False) -> None:
                 )
             out.print("No drift." if not drifts else f"{len(drifts)} differ; `xunji recover` starts what is missing.")
         return FAILED if drifts else 0
-
-    run(work())
-
-
-@ledger_app.command()
-def verify(
-    book: Annotated[str | None, typer.Argument(help="One book; all when left out.")] = None,
-    state: State = None,
-    as_json: AsJSON = False,
-) -> None:
-    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
-    from ledger.seal import public_key_of
-    from ledger.verify import verify as verify_ledger
-
-    async def work() -> int:
-        settings = configured(state)
-        async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=2) as pool:
-            reports = await verify_ledger(pool, public_key_of(key_bytes(settings.signing_key)), book)
-        if as_json:
-            print_json([asdict(each) for each in reports])
-        else:
-            for each in reports:
-                verdict = "verified" if each.verified else f"WRONG: {each.problem} at {each.first_wrong}"
-                out.print(f"{each.book:20} {each.size:8} events  {each.root_hex}  {verdict}", highlight=False)
-        return 0 if all(each.verified for each in reports) else FAILED
 
     run(work())
 

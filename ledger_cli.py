@@ -1,0 +1,310 @@
+"""`xunji ledger …`: check the ledger, prove what stands in it, carry it away.
+
+Exit codes: 0 everything is as it should be, 1 something is wrong or not there, 2 the command was misused.
+"""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import typer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
+from settings import Settings, key_bytes
+
+ledger_app = typer.Typer(help="Check the ledger, prove what stands in it, carry it away.", no_args_is_help=True)
+Book = Annotated[str, typer.Argument(help="The book's name, e.g. 2022-zhengzhou.")]
+Directory = Annotated[Path, typer.Argument(help="The directory of the export.")]
+PublicKey = Annotated[
+    str | None,
+    typer.Option(
+        "--public-key",
+        help="Whose signature counts: base64, as `xunji ledger public-key` prints it. "
+        "Left out, it is the key of the settings.",
+    ),
+]
+
+
+@asynccontextmanager
+async def database(settings: Settings) -> AsyncIterator["asyncpg.Pool[Any]"]:
+    """A small pool on the configured database."""
+    async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+        yield pool
+
+
+@ledger_app.command()
+def verify(
+    book: Annotated[str | None, typer.Argument(help="One book; all when left out.")] = None,
+    state: State = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
+    from ledger.seal import public_key_of
+    from ledger.verify import verify as verify_ledger
+
+    async def work() -> int:
+        settings = configured(state)
+        async with database(settings) as pool:
+            reports = await verify_ledger(pool, public_key_of(key_bytes(settings.signing_key)), book)
+        if as_json:
+            print_json([asdict(each) for each in reports])
+        else:
+            for each in reports:
+                verdict = "verified" if each.verified else f"WRONG: {each.problem} at {each.first_wrong}"
+                out.print(f"{each.book:20} {each.size:8} events  {each.root_hex}  {verdict}", highlight=False)
+        return 0 if all(each.verified for each in reports) else FAILED
+
+    run(work())
+
+
+@ledger_app.command()
+def lag(state: State = None, as_json: AsJSON = False) -> None:
+    """How far the views are behind each book; exit code 1 when an event was parked."""
+    from projections.checkpoints import status
+
+    async def work() -> int:
+        async with database(configured(state)) as pool:
+            books = await status(pool)
+        if as_json:
+            print_json([asdict(each) | {"lag": each.lag} for each in books])
+        else:
+            for each in books:
+                parked = f"  {each.parked} PARKED" if each.parked else ""
+                out.print(f"{each.book:20} {each.head:8} events, {each.lag:6} behind{parked}", highlight=False)
+        return FAILED if any(each.parked for each in books) else 0
+
+    run(work())
+
+
+@ledger_app.command("public-key")
+def public_key(state: State = None) -> None:
+    """Print the key with which checkpoints, exports and proofs are checked: base64 of 32 bytes."""
+    from ledger.seal import public_key_of
+
+    async def work() -> int:
+        key = public_key_of(key_bytes(configured(state).signing_key))
+        typer.echo(base64.b64encode(key.public_bytes_raw()).decode())
+        return 0
+
+    run(work())
+
+
+# ------------------------------------------------------------------------------------------------------ carrying
+
+
+@ledger_app.command("export")
+def export_(book: Book, directory: Directory, state: State = None, as_json: AsJSON = False) -> None:
+    """Write a book into an empty directory: events, manifest and a signed checkpoint over all of it."""
+    from ledger.archive import export_book
+
+    async def work() -> int:
+        settings = configured(state)
+        async with database(settings) as pool:
+            report = await export_book(
+                pool,
+                book,
+                directory,
+                signing_key=key_bytes(settings.signing_key),
+                origin=settings.ledger_origin,
+            )
+        if as_json:
+            print_json(asdict(report))
+        else:
+            out.print(f"{report.book}: {report.size} events in {directory}, root {report.root_hex}", highlight=False)
+        return 0
+
+    run(work())
+
+
+@ledger_app.command()
+def audit(directory: Directory, public_key: PublicKey = None, state: State = None, as_json: AsJSON = False) -> None:
+    """Check an export without any database; exit code 1 names the first wrong line."""
+    from ledger.archive_audit import audit as audit_export
+
+    async def work() -> int:
+        report = audit_export(directory, _key(public_key, state))
+        if as_json:
+            print_json(asdict(report))
+        elif report.verified:
+            out.print(f"{report.book}: {report.size} events, root {report.root_hex}, verified", highlight=False)
+        else:
+            out.print(f"WRONG: {report.problem}: {report.detail}", highlight=False, markup=False)
+        return 0 if report.verified else FAILED
+
+    run(work())
+
+
+@ledger_app.command("import")
+def import_(directory: Directory, public_key: PublicKey = None, state: State = None, as_json: AsJSON = False) -> None:
+    """Bring an export into a database that does not hold its book. It is audited first; all of it or nothing."""
+    from ledger.archive import import_book
+
+    async def work() -> int:
+        async with database(configured(state)) as pool:
+            report = await import_book(pool, directory, _key(public_key, state))
+        if as_json:
+            print_json(asdict(report))
+        else:
+            out.print(f"{report.book}: {report.events} events of {report.streams} streams are back", highlight=False)
+        return 0
+
+    run(work())
+
+
+# ------------------------------------------------------------------------------------------------------- proving
+
+
+@ledger_app.command()
+def prove(
+    book: Book,
+    sequence: Annotated[int | None, typer.Argument(help="The event that is to be proved.")] = None,
+    since: Annotated[int | None, typer.Option(help="Prove that nothing before this checkpoint's size changed.")] = None,
+    state: State = None,
+) -> None:
+    """Print, as JSON, what an auditor needs: the proof, the event, and the signed checkpoints. See `check-proof`."""
+    from ledger.proofs import consistency_proof, inclusion_proof
+
+    async def work() -> int:
+        if (sequence is None) == (since is None):
+            fail("Give the sequence of an event, or --since with the size of an earlier checkpoint.")
+        async with database(configured(state)) as pool:
+            size, note = await _checkpoint(pool, book, None)
+            if sequence is not None:
+                proof = await inclusion_proof(pool, book, sequence, size)
+                body = await pool.fetchval(
+                    "SELECT body FROM ledger.events WHERE book = $1 AND sequence = $2", book, sequence
+                )
+                print_json({"proof": orjson.loads(proof.as_json()), "event": body.decode(), "checkpoints": [note]})
+            else:
+                first, first_note = await _checkpoint(pool, book, since)
+                growth = await consistency_proof(pool, book, first, size)
+                print_json({"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]})
+        return 0
+
+    run(work())
+
+
+@ledger_app.command("check-proof")
+def check_proof(
+    file: Annotated[Path, typer.Argument(help="What `xunji ledger prove` printed.")],
+    public_key: PublicKey = None,
+    state: State = None,
+) -> None:
+    """Check a proof without any database; exit code 1 when it proves nothing."""
+    from ledger.checkpoint import open_note
+    from ledger.proofs import ConsistencyProof, InclusionProof, check_consistency, check_inclusion
+
+    async def work() -> int:
+        key = _key(public_key, state)
+        try:
+            document: Any = orjson.loads(file.read_bytes())
+            text = orjson.dumps(document["proof"]).decode()
+            notes = [open_note(note, key) for note in document["checkpoints"]]
+            event = document.get("event")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            fail(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
+        if event is not None and len(notes) == 1:
+            check_inclusion(InclusionProof.from_json(text), str(event).encode(), notes[0])
+            out.print(f"The event is in {notes[0].origin} as it was signed at {notes[0].size} events.", highlight=False)
+        elif event is None and len(notes) == 2:
+            check_consistency(ConsistencyProof.from_json(text), *notes)
+            out.print(
+                f"{notes[1].origin} grew from {notes[0].size} to {notes[1].size} events, unchanged.", highlight=False
+            )
+        else:
+            fail(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
+        return 0
+
+    run(work())
+
+
+# ------------------------------------------------------------------------------------------------------- privacy
+
+
+@ledger_app.command()
+def person(
+    who: Annotated[str, typer.Argument(help="The person's id, or - to be asked for the identity number.")],
+    state: State = None,
+) -> None:
+    """Print everything known about a person as JSON: the answer to a request for access. Hand it to nobody else."""
+    from domain.identity import IdentityNumberError
+    from ledger.vault import Vault
+    from person_export import PersonExportError, export_person
+
+    async def work() -> int:
+        settings = configured(state)
+        wanted = _person(who) if who != "-" else typer.prompt("Identity number", hide_input=True)
+        async with database(settings) as pool:
+            vault = Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
+            try:
+                print_json(await export_person(pool, vault, wanted))
+            except (PersonExportError, IdentityNumberError) as error:
+                fail(str(error))
+        return 0
+
+    run(work())
+
+
+@ledger_app.command()
+def erase(
+    who: Annotated[str, typer.Argument(help="The person's id.")],
+    reason: Annotated[str, typer.Option(help="A code, e.g. requested or retention.")] = "requested",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask. There is no way back.")] = False,
+    state: State = None,
+) -> None:
+    """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold."""
+    from ledger.vault import Vault
+
+    async def work() -> int:
+        settings = configured(state)
+        subject = _person(who)
+        if not yes and not typer.confirm(f"Erase {subject} for ever?"):
+            return FAILED
+        async with database(settings) as pool:
+            vault = Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
+            tombstone = await vault.erase(subject, reason)
+        out.print(
+            f"{subject} was erased at {tombstone.erased_at:%Y-%m-%d %H:%M}Z ({tombstone.reason}).", highlight=False
+        )
+        return 0
+
+    run(work())
+
+
+def _person(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        fail("That is no person's id.\n  → Give the id that the API shows as `person`.")
+
+
+def _key(text: str | None, state: Path | None) -> Ed25519PublicKey:
+    from ledger.seal import public_key_of
+
+    if text is None:
+        return public_key_of(key_bytes(configured(state).signing_key))
+    try:
+        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        fail("--public-key is not base64 of 32 bytes.\n  → Give what `xunji ledger public-key` prints.")
+
+
+async def _checkpoint(pool: "asyncpg.Pool[Any]", book: str, size: int | None) -> tuple[int, str]:
+    """The newest checkpoint of a book, or the one at a size."""
+    row = await pool.fetchrow(
+        "SELECT size, note FROM ledger.checkpoints WHERE book = $1 AND ($2::bigint IS NULL OR size = $2) "
+        "ORDER BY size DESC LIMIT 1",
+        book,
+        size,
+    )
+    if row is None:
+        fail(f"{book} has no such checkpoint.\n  → A worker seals every second; look at `xunji ledger verify {book}`.")
+    return row["size"], row["note"]

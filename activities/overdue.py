@@ -45,12 +45,17 @@ class OverdueSweep:
         self._seen: _Seen = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until `stop` is set. PostgreSQL or Temporal being away is logged and waited out."""
+        """Sweep until `stop` is set. PostgreSQL or Temporal being away is logged once and waited out."""
+        away = False
         while not stop.is_set():
             try:
                 await self.sweep()
+                away = False
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError, RuntimeError) as error:
-                log.warning("overdue.away", problem=type(error).__name__)
+                # A client that could not even connect raises a RuntimeError.
+                if not away:
+                    log.warning("overdue.away", problem=type(error).__name__)
+                away = True
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._interval_s)
 

@@ -4,8 +4,9 @@ Run as a program it is the worker of one of them: `python -m benchmarks.baseline
 
 - floor: as many Updates as a lifecycle has commands, each returning at once. Nothing can be faster on Temporal.
 - bare: the floor with a local activity and one INSERT per Update: what the way that ours goes costs by itself.
-- naive: a signal per step, a remote activity per signal, one INSERT per activity. No ledger, no claims, no notices,
-  no answer to the caller.
+- naive: a signal per step, a remote activity per signal, one INSERT per activity. No ledger, no claims, no notices.
+  The next step is taken when the row of the one before is there, since a county approves what it can see.
+- burst: the same, with all signals sent at once and nobody looking; several signals then share a workflow task.
 """
 
 import asyncio
@@ -112,7 +113,7 @@ class StepActivities:
 
 
 async def work(kind: str) -> None:
-    """Be the worker of `floor`, `bare` or `naive` until the process is stopped."""
+    """Be the worker of `floor`, `bare`, `naive` or `burst` until the process is stopped."""
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=data_converter)
     pool = await asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=2, max_size=8)
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=16)

@@ -76,6 +76,11 @@ single appends would cost more than all our own work on them. So nearly everythi
 PostgreSQL splits: numbers, ids and times as array literals, names and JSON between separators."""
 
 
+def query_terms(parameters: Sequence[str]) -> str:
+    """Give the arguments of a call in SQL, for parameters that travel as said above; `one TYPE` is no array."""
+    return ", ".join(_term(place, parameter) for place, parameter in enumerate(parameters, start=1))
+
+
 def _term(place: int, parameter: str) -> str:
     passing, _, kind = parameter.partition(" ")
     match passing:
@@ -83,13 +88,15 @@ def _term(place: int, parameter: str) -> str:
             return f"string_to_array(${place}::text, E'\\x1f')"
         case "literal":
             return f"${place}::text::{kind}[]"
+        case "one":
+            return f"${place}::{kind}"
         case _:
             return f"${place}::{kind}[]"
 
 
 QUERY: Final = (
     "SELECT outcomes, details, first_replies, write_lasts FROM ledger.append("  # noqa: S608 - made of constants
-    + ", ".join(_term(place, parameter) for place, parameter in enumerate(_PARAMETERS, start=1))
+    + query_terms(_PARAMETERS)
     + ")"
 )
 """The one statement of an append. Its answer is read by `answers`."""
@@ -224,11 +231,16 @@ def _check_key(what: str, key: str) -> None:
 
 def arguments(batch: Sequence[PreparedAppend]) -> list[Any]:
     """Give the arguments of QUERY for a batch. The command ids in it differ from each other."""
-    columns = [*_append_columns(batch), *_claim_columns(batch), *_outbox_columns(batch)]
-    return [_pass(parameter, column) for parameter, column in zip(_PARAMETERS, columns, strict=True)]
+    columns = [*_append_columns(batch), *_claim_columns(batch), *outbox_columns(batch)]
+    return values_of(_PARAMETERS, columns)
 
 
-def _pass(parameter: str, column: Sequence[Any]) -> Any:
+def values_of(parameters: Sequence[str], columns: Sequence[Any]) -> list[Any]:
+    """Give the values of a call's arguments, each in the way that its parameter travels."""
+    return [_value(parameter, column) for parameter, column in zip(parameters, columns, strict=True)]
+
+
+def _value(parameter: str, column: Any) -> Any:
     if parameter == "names":
         return _SEPARATOR.join(column)
     if parameter.startswith("literal"):
@@ -307,7 +319,8 @@ def _claim_columns(batch: Sequence[PreparedAppend]) -> list[Sequence[Any]]:
     ]
 
 
-def _outbox_columns(batch: Sequence[PreparedAppend]) -> list[Sequence[Any]]:
+def outbox_columns(batch: Sequence[PreparedAppend]) -> list[Sequence[Any]]:
+    """Give the outbox entries of a batch: appends, ids, recipients, topics, dedups, bodies."""
     rows = [
         (position, entry_id, entry.recipient, entry.topic, entry.dedup, body)
         for position, prepared in enumerate(batch, start=1)

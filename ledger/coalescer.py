@@ -4,8 +4,8 @@
     caller ─ prepare ─┼─► queue (bounded) ─► one call at a time on one connection ─► an answer to each caller
     caller ─ prepare ─┘
 
-An append that finds the writer idle is sent at once. Each batch is one statement and therefore one round trip, one
-transaction and one flush to disk, however many appends it holds.
+A caller who comes alone makes the call himself, which saves him two turns of the event loop. Each batch is one
+statement and therefore one round trip, one transaction and one flush to disk, however many appends it holds.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from typing import Any, Final
 import asyncpg
 import asyncpg.pool
 
-from ledger.batch import QUERY, PreparedAppend, answers, arguments
+from ledger import batch as judged
+from ledger import plain
+from ledger.batch import PreparedAppend
 from ledger.errors import AppendRejected, LedgerClosed, LedgerError, LedgerUnavailable
 from ledger.types import AppendResult, ClaimRefused
 
@@ -67,6 +69,19 @@ class Coalescer:
         self._connection: _Connection[Any] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
+        # Held by whoever calls the database: the writer, or a caller who came alone.
+        self._turn = asyncio.Lock()
+        self._crowded = False
+
+    async def append(self, prepared: PreparedAppend) -> AppendResult:
+        """Store one append and give its answer; raises what the futures of `enqueue` raise."""
+        if self._crowded or self._waiting or self._turn.locked() or self._closing:
+            return await (await self.enqueue(prepared))
+        async with self._turn:
+            answer = (await self._commit([prepared]))[0]
+        if isinstance(answer, LedgerError):
+            raise answer
+        return answer
 
     async def enqueue(self, prepared: PreparedAppend) -> "asyncio.Future[AppendResult]":
         """Take an append in, as soon as there is room, and give the future of its answer.
@@ -95,7 +110,8 @@ class Coalescer:
         self._arrived.set()
         if self._writer is not None:
             await asyncio.wait([self._writer])
-        await self._release()
+        async with self._turn:
+            await self._release()
 
     async def _write(self) -> None:
         crowd = True
@@ -107,7 +123,9 @@ class Coalescer:
                 continue
             batch = self._in_flight = self._take(crowd)
             crowd = False
-            results = await self._commit([prepared for prepared, _ in batch])
+            self._crowded = len(batch) > 1
+            async with self._turn:
+                results = await self._commit([prepared for prepared, _ in batch])
             for (_, answer), result in zip(batch, results, strict=True):
                 if answer.done():
                     continue  # Its caller was cancelled meanwhile.
@@ -184,13 +202,9 @@ class Coalescer:
         return results
 
     async def _send(self, batch: Sequence[PreparedAppend]) -> list[Answer]:
-        values = arguments(batch)
         for attempt in range(1, CALL_ATTEMPTS + 1):
             try:
-                connection = await self._connect()
-                row = await connection.fetchrow(QUERY, *values, timeout=CALL_TIMEOUT_S)
-                assert row is not None, "the function answers with one row"
-                return list(answers(batch, row))
+                return await _call(await self._connect(), batch)
             except _REJECTED as error:
                 if attempt == CALL_ATTEMPTS or not isinstance(error, _UNSETTLED):
                     raise AppendRejected(str(error)) from error
@@ -227,6 +241,20 @@ class Coalescer:
             with suppress(asyncpg.InterfaceError):
                 self._connection.terminate()
         await self._release()
+
+
+async def _call(connection: "_Connection[Any]", batch: Sequence[PreparedAppend]) -> list[Answer]:
+    call = plain.call(batch)
+    if call is not None:
+        query, values = call
+        try:
+            return list(plain.answers(batch, await connection.fetchval(query, *values, timeout=CALL_TIMEOUT_S)))
+        except asyncpg.PostgresError as error:
+            if error.sqlstate != plain.NOT_PLAIN:
+                raise
+    row = await connection.fetchrow(judged.QUERY, *judged.arguments(batch), timeout=CALL_TIMEOUT_S)
+    assert row is not None, "the function answers with one row"
+    return list(judged.answers(batch, row))
 
 
 def _is_usable(connection: "_Connection[Any]") -> bool:

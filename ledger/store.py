@@ -57,7 +57,7 @@ class Ledger:
         Raises a subclass of InvalidAppend for a malformed one, LedgerUnavailable when the database did not answer
         (then send it again under the same command id: it is stored at most once), AppendRejected, LedgerClosed.
         """
-        return await (await self._coalescer.enqueue(prepare(append)))
+        return await self._coalescer.append(prepare(append))
 
     async def append_many(self, appends: list[Append]) -> list[AppendResult]:
         """Store many appends, in their order, and give an answer for each in the same order.

@@ -1,8 +1,6 @@
 -- The tables of the ledger. Every constraint is here so that an illegal state cannot be stored by any code path.
 -- Names are compared byte by byte (collation "C"): the order of keys then is the same on every machine.
 
-CREATE SCHEMA IF NOT EXISTS ledger;
-
 -- A text range compares text in an exclusion constraint without an extension.
 DO $$
 BEGIN
@@ -15,27 +13,27 @@ $$;
 -- The head row of each book. `sequence` is the last one given out; its row lock makes commit order sequence order.
 -- Rows are rewritten at every append, so pages are kept mostly empty for updates in place.
 CREATE TABLE IF NOT EXISTS ledger.books (
-    book       text COLLATE "C" PRIMARY KEY CHECK (book ~ '^[a-z0-9][a-z0-9._-]{0,99}$'),
+    book       ledger.book_name PRIMARY KEY,
     number     integer GENERATED ALWAYS AS IDENTITY UNIQUE,
-    sequence   bigint NOT NULL DEFAULT 0 CHECK (sequence >= 0),
+    sequence   ledger.natural NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 10);
 
 -- Columns of fixed width come first, so that rows hold no padding. `body` holds the canonical bytes; the columns
 -- repeat what queries need, and verification compares them with the bytes.
 CREATE TABLE IF NOT EXISTS ledger.events (
-    sequence       bigint NOT NULL CHECK (sequence > 0),
-    version        bigint NOT NULL CHECK (version > 0),
+    sequence       ledger.place NOT NULL,
+    version        ledger.place NOT NULL,
     recorded_at    timestamptz NOT NULL,
     effective_at   timestamptz NOT NULL,
-    schema_version integer NOT NULL CHECK (schema_version > 0),
+    schema_version ledger.schema_version NOT NULL,
     id             uuid NOT NULL,
     command_id     uuid NOT NULL,
     book           text COLLATE "C" NOT NULL,
-    stream         text COLLATE "C" NOT NULL CHECK (length(stream) BETWEEN 1 AND 200),
-    type           text COLLATE "C" NOT NULL CHECK (length(type) BETWEEN 1 AND 200),
-    leaf_hash      bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
-    body           bytea NOT NULL CHECK (octet_length(body) BETWEEN 2 AND 65536),
+    stream         ledger.name NOT NULL,
+    type           ledger.name NOT NULL,
+    leaf_hash      ledger.hash NOT NULL,
+    body           ledger.payload NOT NULL,
     PRIMARY KEY (book, sequence),
     UNIQUE (book, stream, version)
 ) PARTITION BY LIST (book);
@@ -44,29 +42,29 @@ CREATE TABLE IF NOT EXISTS ledger.events (
 -- foreign key to it: its check would cost more than the rest of a new stream's first append.
 CREATE TABLE IF NOT EXISTS ledger.streams (
     book    text COLLATE "C" NOT NULL,
-    stream  text COLLATE "C" NOT NULL CHECK (length(stream) BETWEEN 1 AND 200),
-    version bigint NOT NULL CHECK (version > 0),
+    stream  ledger.name NOT NULL,
+    version ledger.place NOT NULL,
     PRIMARY KEY (book, stream)
 ) WITH (fillfactor = 80);
 
 -- What was answered to each command that was carried out.
 CREATE TABLE IF NOT EXISTS ledger.commands (
     command_id   uuid PRIMARY KEY,
-    content_hash bytea NOT NULL CHECK (octet_length(content_hash) = 32),
+    content_hash ledger.hash NOT NULL,
     reply        bytea NOT NULL,
     recorded_at  timestamptz NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS ledger.counters (
-    key     text COLLATE "C" PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 300),
-    used    bigint NOT NULL CHECK (used >= 0),
-    maximum bigint NOT NULL CHECK (maximum >= 0),
+    key     ledger.key PRIMARY KEY,
+    used    ledger.natural NOT NULL,
+    maximum ledger.natural NOT NULL,
     CHECK (used <= maximum)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE IF NOT EXISTS ledger.holds (
-    key   text COLLATE "C" PRIMARY KEY CHECK (length(key) BETWEEN 1 AND 300),
-    owner text COLLATE "C" NOT NULL CHECK (length(owner) BETWEEN 1 AND 300)
+    key   ledger.key PRIMARY KEY,
+    owner ledger.key NOT NULL
 );
 
 -- Days barred on a key. One owner's blocks on a key never overlap; other owners' may.
@@ -88,10 +86,10 @@ CREATE TABLE IF NOT EXISTS ledger.outbox (
     created_at   timestamptz NOT NULL,
     delivered_at timestamptz,
     id           uuid PRIMARY KEY,
-    recipient    text COLLATE "C" NOT NULL CHECK (length(recipient) BETWEEN 1 AND 300),
-    topic        text COLLATE "C" NOT NULL CHECK (length(topic) BETWEEN 1 AND 300),
+    recipient    ledger.key NOT NULL,
+    topic        ledger.key NOT NULL,
     dedup        text COLLATE "C" NOT NULL CHECK (length(dedup) <= 300),
-    body         bytea NOT NULL CHECK (octet_length(body) BETWEEN 2 AND 65536)
+    body         ledger.payload NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_once ON ledger.outbox (recipient, dedup) WHERE dedup <> '';
 CREATE INDEX IF NOT EXISTS outbox_pending ON ledger.outbox (recipient, position) WHERE delivered_at IS NULL;

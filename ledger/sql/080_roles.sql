@@ -29,7 +29,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'xunji_app') THEN
         GRANT USAGE ON SCHEMA ledger, vault TO xunji_app;
         GRANT SELECT ON ALL TABLES IN SCHEMA ledger, vault TO xunji_app;
-        GRANT EXECUTE ON FUNCTION ledger.append TO xunji_app;
+        GRANT EXECUTE ON FUNCTION ledger.append, ledger.append_plain, ledger.append_one TO xunji_app;
         -- What was delivered is marked by the one who delivers. A person's key may be made, but destroyed by nobody
         -- who only has this role.
         GRANT UPDATE (delivered_at) ON ledger.outbox TO xunji_app;

@@ -79,28 +79,33 @@ async def test_a_lost_connection_is_replaced_and_the_batch_sent_again(
     assert all(isinstance(result, Appended) for result in results)
 
 
+@pytest.mark.parametrize("way", ["append", "append_one", "append_plain"])
 async def test_a_crash_between_commit_and_reply_is_answered_with_the_first_answer(
-    ledger: Ledger, pool: "asyncpg.Pool[Any]", monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, pool: "asyncpg.Pool[Any]", monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """The database commits, and the reply is lost with the connection before anybody reads it."""
-    fetchrow = asyncpg.pool.PoolConnectionProxy.fetchrow
+    await ledger.append(append(write("first")))
+    fetch = "fetchrow" if way == "append" else "fetchval"
+    original = getattr(asyncpg.pool.PoolConnectionProxy, fetch)
     crashes = 0
 
     async def crash_after_commit(self: Any, query: str, *values: Any, **more: Any) -> Any:
         nonlocal crashes
-        row = await fetchrow(self, query, *values, **more)
-        if query == QUERY and crashes == 0:
+        answer = await original(self, query, *values, **more)
+        if f"ledger.{way}(" in query and crashes == 0:
             crashes += 1
             self.terminate()
             raise ConnectionResetError("cut after the commit")
-        return row
+        return answer
 
-    monkeypatch.setattr(asyncpg.pool.PoolConnectionProxy, "fetchrow", crash_after_commit)
-    one = append(reply=b"the answer")
+    monkeypatch.setattr(asyncpg.pool.PoolConnectionProxy, fetch, crash_after_commit)
+    events = 2 if way == "append_plain" else 1
+    claims = (LimitClaim("limit", 1),) if way == "append" else ()
+    one = append(write("trainee/1", events=events), claims=claims, reply=b"the answer")
 
     assert await ledger.append(one) == Duplicate(b"the answer")
     assert crashes == 1
-    assert len(await ledger.read_stream(BOOK, one.writes[0].stream)) == 1
+    assert len(await ledger.read_stream(BOOK, one.writes[0].stream)) == events
 
 
 async def test_a_process_that_dies_between_commit_and_reply_finds_its_answer(pool: "asyncpg.Pool[Any]") -> None:
@@ -217,7 +222,7 @@ async def test_a_batch_of_claims_and_conflicts_answers_each(ledger: Ledger) -> N
 
 async def test_a_cancelled_writer_leaves_nobody_waiting(pool: "asyncpg.Pool[Any]") -> None:
     ledger = Ledger(pool)
-    waiting = asyncio.create_task(ledger.append(append()))
+    waiting = asyncio.create_task(ledger.append_many([append()]))
     await asyncio.sleep(0)
     writer = ledger._coalescer._writer
     assert writer is not None
@@ -235,9 +240,9 @@ async def test_a_broken_writer_is_replaced(
     def break_down(*_: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(coalescer, "arguments", break_down)
+    monkeypatch.setattr(coalescer, "_call", break_down)
     results = await asyncio.gather(
-        *(ledger.append(append(write(f"trainee/{n}"))) for n in range(40)), return_exceptions=True
+        *(ledger.append_many([append(write(f"trainee/{n}"))]) for n in range(40)), return_exceptions=True
     )
     assert all(isinstance(result, LedgerUnavailable) for result in results)
     assert any("a defect" in str(record.exc_info) for record in caplog.records)

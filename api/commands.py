@@ -4,9 +4,9 @@ The Update's id is the command's id. Sending a command again, for whatever reaso
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api.permissions import Caller
 from api.problems import internal_error, refused, still_working, temporal_away
 from domain.decision import Command, Refusal
+from workflows import listing
 from workflows.messages import (
     REFUSED,
     TASK_QUEUE,
@@ -73,13 +74,31 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The process that a command is for. `summary` is what the Temporal UI shows if it has to be started."""
+    """The process that a command is for. `summary` is what the Temporal UI shows if it has to be started.
+
+    `attributes` and `deadline` are what a new one is listed by from its start, where they are known beforehand.
+    """
 
     kind: ProcessKind
     number: str
     campaign: str
     summary: str
     new: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    deadline: datetime | None = None
+
+
+def start_of(target: Target, task_queue: str) -> WithStartWorkflowOperation[Any, Any]:
+    """Start the process's workflow unless it runs."""
+    return WithStartWorkflowOperation(
+        WORKFLOW_TYPES[target.kind],
+        ProcessStart(number=target.number, campaign=target.campaign, new=target.new),
+        id=workflow_id(target.kind, target.number),
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=target.summary,
+        search_attributes=listing.at_start(target.attributes, target.deadline) if target.attributes else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +184,11 @@ class Commands:
     async def _attempt(self, target: Target, command: str, message: CommandMessage, command_id: UUID) -> Receipt | None:
         """One round trip; None when it met a workflow that was just closing."""
         client = await self._link.client()
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW_TYPES[target.kind],
-            ProcessStart(number=target.number, campaign=target.campaign, new=target.new),
-            id=workflow_id(target.kind, target.number),
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            static_summary=target.summary,
-        )
         try:
             receipt: Receipt = await client.execute_update_with_start_workflow(
                 command,
                 message,
-                start_workflow_operation=start,
+                start_workflow_operation=start_of(target, self._task_queue),
                 id=str(command_id),
                 result_type=Receipt,
                 rpc_timeout=RPC_TIMEOUT,

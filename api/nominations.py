@@ -33,6 +33,7 @@ from domain.numbers import trainee_number
 from domain.plan import Plan
 from domain.refusals import refuse
 from domain.trainee_messages import Code, Nominate
+from domain.trainee_state import attributes_of
 from projections.plans import UnknownPlan
 from workflows.messages import Receipt
 
@@ -141,7 +142,15 @@ async def _nominate(services: Services, once: Once, checked: Checked, numbers: d
         years_of_service=row.years_of_service,
     )
     summary = f"{row.project_type} · {checked.county}"
-    target = Target("trainee", number, checked.plan.id, summary, new=True)
+    target = Target(
+        "trainee",
+        number,
+        checked.plan.id,
+        summary,
+        new=True,
+        attributes=attributes_of("nominated", checked.plan.id, row.project_type, checked.county),
+        deadline=checked.plan.selection_deadline("county"),
+    )
     envelope = Envelope(once.caller, once.command_id(checked.index), once.digest, once.correlation_id)
     return await services.commands.send(target, command, envelope)
 

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import yaml
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
+from api.commands import Target, start_of
 from api.registry import Recording, Registry
 from benchmarks.baselines import CREATE_TABLE, STEPS
 from domain.calendar import local_date
@@ -36,6 +38,7 @@ from domain.decision import Actor
 from domain.institution import InstitutionRegistered
 from domain.plan import Plan
 from domain.plan_loader import load_plan
+from domain.trainee_state import attributes_of
 from ledger.store import Ledger
 from ledger.vault import Vault
 from local_stack import LocalStack
@@ -45,10 +48,8 @@ from simulator.receivers import MailReceiver
 from temporal_client import data_converter
 from workflows.messages import (
     TASK_QUEUE,
-    WORKFLOW_TYPES,
     CommandMessage,
     ProcessKind,
-    ProcessStart,
     Receipt,
     workflow_id,
 )
@@ -209,19 +210,16 @@ class Ours:
         new: bool = False,
     ) -> Receipt:
         """The way the API sends a command."""
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW_TYPES[kind],
-            ProcessStart(number=number, campaign=self._plan.id, new=new),
-            id=workflow_id(kind, number),
-            task_queue=TASK_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
+        target = Target(kind, number, self._plan.id, "", new=new)
+        if kind == "trainee" and new:
+            listed = attributes_of("nominated", self._plan.id, PROJECT_TYPE, COUNTY)
+            target = replace(target, attributes=listed, deadline=self._plan.selection_deadline("county"))
         id_: UUID = uuid4()
         receipt: Receipt = await client.execute_update_with_start_workflow(
             command,
             CommandMessage(actor=actor, body=body, digest=str(id_)),
             id=str(id_),
-            start_workflow_operation=start,
+            start_workflow_operation=start_of(target, TASK_QUEUE),
             result_type=Receipt,
         )
         return receipt

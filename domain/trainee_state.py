@@ -227,6 +227,16 @@ def _with_leave(leaves: tuple[str, ...], number: int, status: str) -> tuple[str,
     return tuple(status if index == number else leave for index, leave in enumerate(leaves, start=1))
 
 
+def attributes_of(phase: str, campaign: str, project_type: str, county: str) -> dict[str, str]:
+    """What every nomination is found by; a host and a class come later."""
+    return {
+        "XunjiPhase": phase,
+        "XunjiCampaign": campaign,
+        "XunjiProject": project_type,
+        "XunjiCounty": county,
+    }
+
+
 def case_of(number: str, state: Trainee) -> Case:
     """What the workflow of this case shows and waits for."""
     waiting_for = "" if state.closed else WAITING_FOR.get(state.phase, "")
@@ -234,12 +244,7 @@ def case_of(number: str, state: Trainee) -> Case:
         waiting_for = "the resubmission"
     if state.phase == "following-up" and state.follow_up_submitted:
         waiting_for = "the host's review of the follow-up task"
-    attributes = {
-        "XunjiPhase": state.phase,
-        "XunjiCampaign": state.campaign,
-        "XunjiProject": state.project_type,
-        "XunjiCounty": state.county,
-    }
+    attributes = attributes_of(state.phase, state.campaign, state.project_type, state.county)
     if state.host:
         attributes["XunjiHost"] = state.host
     if state.training_class:

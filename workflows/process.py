@@ -7,15 +7,16 @@ and started again at any moment, because the receipt can be read from the ledger
 import asyncio
 from collections import deque
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID, uuid5
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from domain.decision import SYSTEM, Refusal
+    from workflows.listing import Listed, changes, read
     from workflows.messages import (
         REFUSED,
         CommandMessage,
@@ -44,7 +45,6 @@ LISTING_INTERVAL = timedelta(seconds=5)
 command itself (docs/decisions/0009). The end of a case is always written at once."""
 TIMER_COMMAND = "pass-deadline"
 TOO_EARLY = "too_early"
-NEXT_DEADLINE = SearchAttributeKey.for_datetime("XunjiNextDeadline")
 
 
 class ProcessWorkflow:
@@ -58,8 +58,9 @@ class ProcessWorkflow:
         self._refused = False
         self._woken = False
         self._shown: deque[str] = deque(maxlen=SHOWN_COMMANDS)
-        self._listed: tuple[dict[str, str], datetime | None] = ({}, None)
-        self._listed_at: datetime | None = None
+        info = workflow.info()
+        self._listed: Listed = read(info.typed_search_attributes)
+        self._listed_at: datetime | None = info.start_time if self._listed[0] else None
         self._listing: asyncio.Task[None] | None = None
         # Two commands of one case must not decide on the same version: each waits for the one before.
         self._lock = asyncio.Lock()
@@ -223,6 +224,8 @@ class ProcessWorkflow:
             return
         self._receipt = receipt
         workflow.set_current_details(self._details(receipt))
+        if not changes(self._listed, receipt.attributes, receipt.deadline):
+            return
         elapsed = workflow.now() - self._listed_at if self._listed_at is not None else LISTING_INTERVAL
         if receipt.closed or elapsed >= LISTING_INTERVAL:
             self._list()
@@ -237,17 +240,7 @@ class ProcessWorkflow:
         """Write the search attributes that have changed; one call is one event, however many they are."""
         receipt = self._receipt
         assert receipt is not None, "only a known case is listed"
-        attributes, deadline = self._listed
-        updates: list[SearchAttributeUpdate[Any]] = [
-            SearchAttributeKey.for_keyword(name).value_set(value)
-            for name, value in receipt.attributes.items()
-            if attributes.get(name) != value
-        ]
-        if receipt.deadline != deadline:
-            updates.append(
-                NEXT_DEADLINE.value_set(receipt.deadline) if receipt.deadline else NEXT_DEADLINE.value_unset()
-            )
-        if updates:
+        if updates := changes(self._listed, receipt.attributes, receipt.deadline):
             workflow.upsert_search_attributes(updates)
             self._listed_at = workflow.now()
             self._listed = (dict(receipt.attributes), receipt.deadline)

@@ -26,6 +26,7 @@ ALLOWED_IMPORTS = {
     "temporalio.exceptions",
     "typing",
     "uuid",
+    "workflows.listing",
     "workflows.messages",
     "workflows.process",
 }

@@ -36,6 +36,7 @@ from domain.decision import Actor
 from domain.institution import InstitutionRegistered
 from domain.plan import Plan
 from domain.plan_loader import load_plan
+from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger.vault import Vault
 from local_stack import LocalStack
@@ -288,7 +289,7 @@ async def measure(count: int, rounds: int, runner: str) -> dict[str, Any]:
 
 async def register_school(pool: "asyncpg.Pool[Any]") -> None:
     """The school that nominates, with an address for its mail."""
-    ledger = Ledger(pool)
+    ledger = Ledger(pool, SCHEMAS)
     school = InstitutionRegistered(
         id=SCHOOL, kind="school", name_zh="基准小学", parent=COUNTY, email="school@example.invalid"
     )

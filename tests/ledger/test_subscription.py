@@ -150,7 +150,7 @@ async def test_it_waits_for_a_book_that_is_not_there_yet(
     async with Subscription(readers, BOOK) as subscription:
         waiting = asyncio.create_task(take(subscription, 1))
         await polled_twice(polls)
-        await ledger.append(append(write(book="another")))
+        await ledger.append(append(write("another/1", book="another")))
         await polled_twice(polls)
         assert not waiting.done()
         await ledger.append(append())

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from ledger.schema import migrate
 from ledger.store import Ledger
+
+pytest.register_assert_rewrite("ledger.testing")
 
 POOL_SIZE = 24
 """Room for the twenty callers of a race, each with a ledger and so a connection of its own."""

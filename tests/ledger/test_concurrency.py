@@ -1,4 +1,4 @@
-"""Many writers and readers at once, and what happens when a connection is lost."""
+"""Many callers at once, and what happens when a connection is lost; `ledger.testing` has the order's contract."""
 
 import asyncio
 from typing import Any
@@ -15,41 +15,6 @@ from tests.ledger.appends import BOOK, append, write
 
 WRITERS = 16
 APPENDS_PER_WRITER = 60
-
-
-async def test_sixteen_writers_leave_dense_sequences_and_no_reader_skips(pool: "asyncpg.Pool[Any]") -> None:
-    ledgers = [Ledger(pool) for _ in range(WRITERS)]
-    books = ("a", "b")
-    written = asyncio.Event()
-
-    async def write_some(number: int) -> None:
-        for place in range(APPENDS_PER_WRITER):
-            order = books if number % 2 else books[::-1]
-            size = 1 + place % 3
-            both = append(*(write(f"{book}/{number}/{place}", events=size, book=book) for book in order))
-            assert isinstance(await ledgers[number].append(both), Appended)
-
-    async def read_along(book: str) -> list[int]:
-        seen: list[int] = []
-        reader = Ledger(pool)
-        while True:
-            finished = written.is_set()
-            page = await reader.read_book(book, seen[-1] if seen else 0, 500)
-            seen.extend(event.sequence for event in page)
-            if finished and not page:
-                return seen
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            readers = [group.create_task(read_along(book)) for book in books for _ in range(2)]
-            await asyncio.gather(*map(write_some, range(WRITERS)))
-            written.set()
-    finally:
-        for one in ledgers:
-            await one.close()
-    total = WRITERS * sum(1 + place % 3 for place in range(APPENDS_PER_WRITER))
-    for reader in readers:
-        assert reader.result() == list(range(1, total + 1))
 
 
 async def test_concurrent_callers_share_commits(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:

@@ -105,22 +105,24 @@ def differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
         return
     yield from _lost_values(old, new, place)
     for key in sorted({*old, *new} - {"enum", "const"}):
-        before, after, where = old.get(key), new.get(key), f"{place}/{key}"
-        if key in _BOUNDS:
-            if after is not None and not _is_looser(key, before, after):
-                yield f"{where} was {'not bounded' if before is None else before} and is {after}"
-        elif key in {"properties", "$defs"}:
-            yield from _of_parts(before or {}, after or {}, where)
-        elif key == "required":
-            if missing := sorted(set(after or ()) - set(before or ())):
-                yield f"{place or 'the event'} must have {', '.join(missing)}, and did not have to"
-        elif key not in old or key not in new:
-            if key != "default" or key in old:
-                yield f"{where} was {'added' if key in new else 'removed'}"
-        elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-            yield from _of_parts(dict(enumerate(before)), dict(enumerate(after)), where)
-        else:
-            yield from differences(before, after, where)
+        yield from _of_key(key, old.get(key), new.get(key), place)
+
+
+def _of_key(key: str, old: Any, new: Any, place: str) -> Iterator[str]:
+    """The differences of one keyword of a schema; None stands for one that is not given."""
+    where = f"{place}/{key}"
+    if key in _BOUNDS:
+        if new is not None and not _is_looser(key, old, new):
+            yield f"{where} was {'not bounded' if old is None else old} and is {new}"
+    elif key in {"properties", "$defs"}:
+        yield from _of_parts(old or {}, new or {}, where)
+    elif key == "required":
+        if missing := sorted(set(new or ()) - set(old or ())):
+            yield f"{place or 'the event'} must have {', '.join(missing)}, and did not have to"
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        yield from _of_parts(dict(enumerate(old)), dict(enumerate(new)), where)
+    elif key != "default" or old is not None:
+        yield from differences(old, new, where)
 
 
 def _of_parts(old: Mapping[Any, Any], new: Mapping[Any, Any], place: str) -> Iterator[str]:

@@ -1,8 +1,17 @@
 """The event store: append, and read streams, books, commands and counters.
 
-An append goes through the coalescer, so that concurrent callers share commits. A book's sequence is dense and given
-out under the lock of its head row, so commits become visible in the order of sequences: a reader that has seen
-sequence n will never find a new event at n or before. Events are read from their stored bytes, not from the columns.
+An append goes through the coalescer, so that concurrent callers share commits. Events are read from their stored
+bytes, not from the columns.
+
+Order: a book's sequence is dense and given out under the lock of its head row, which is held until the commit. So
+commits become visible in the order of sequences: a reader that has seen sequence n will never find a new event at n or
+before. A number whose transaction failed goes to the next one. Within a stream, the order of versions is the order of
+sequences. Between books there is no order.
+
+Answers: whatever is answered to an append rests on what is committed. Appends of one batch are judged one after the
+other, each on what the ones before it have changed, and all of them in one transaction under the locks of all that they
+touch. The database hands its answers out when it has committed; when the commit fails there are none, and each append
+is asked anew. So a refusal whose cause stands in its own batch is as right as if the two had come one by one.
 """
 
 import asyncio

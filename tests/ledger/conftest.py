@@ -1,6 +1,6 @@
 """A migrated database, a pool on it, and a ledger."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -22,6 +22,12 @@ async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
         async with pool.acquire() as connection:
             await migrate(connection)
         yield pool
+
+
+@pytest.fixture
+def open_store(pool: "asyncpg.Pool[Any]") -> Callable[[], Ledger]:
+    """What the contract of `ledger.testing` opens: each one is another process on the same database."""
+    return lambda: Ledger(pool)
 
 
 @pytest_asyncio.fixture

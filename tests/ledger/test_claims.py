@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
+from ledger.batch import QUERY, arguments, prepare
+from ledger.errors import AppendRejected
 from ledger.store import Ledger
 from ledger.types import (
     Appended,
@@ -155,3 +157,54 @@ async def test_the_tables_refuse_what_the_function_would_never_write(pool: "asyn
     await pool.execute("INSERT INTO ledger.blocks VALUES ('a', 'c', daterange('2022-01-01', '2022-02-01'))")
     with pytest.raises(asyncpg.ExclusionViolationError):
         await pool.execute("INSERT INTO ledger.blocks VALUES ('a', 'b', daterange('2022-01-31', '2022-03-01'))")
+
+
+POISONED = """
+CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.reply = 'poison' THEN
+        RAISE EXCEPTION 'refused at the commit' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER refuse_poison AFTER INSERT ON ledger.commands
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_poison();
+"""
+"""Lets the function give its answers, and the transaction fail after that, when it is to be committed."""
+
+
+async def test_a_refusal_whose_cause_is_not_committed_is_never_answered(
+    ledger: Ledger, pool: "asyncpg.Pool[Any]"
+) -> None:
+    """The first takes the last seat, so the second is refused in the same call; then the call's commit fails."""
+    await claim(ledger, LimitClaim(SEAT, 1))
+    first = append(write("first"), claims=[CountClaim(SEAT, 1)], reply=b"poison")
+    second = append(write("second"), claims=[CountClaim(SEAT, 1)])
+    async with pool.acquire() as connection:
+        # In a transaction that is rolled back, the answers can be seen: the second is refused because of the first.
+        transaction = connection.transaction()
+        await transaction.start()
+        row = await connection.fetchrow(QUERY, *arguments([prepare(first), prepare(second)]))
+        assert row["outcomes"] == ["appended", "refused"]
+        await transaction.rollback()
+        await connection.execute(POISONED)
+        # By itself, as the ledger calls it, nothing is answered before the commit: there is an error in its place.
+        with pytest.raises(asyncpg.CheckViolationError, match="refused at the commit"):
+            await connection.fetchrow(QUERY, *arguments([prepare(first), prepare(second)]))
+
+    rejected, taken = await asyncio.gather(ledger.append(first), ledger.append(second), return_exceptions=True)
+
+    assert isinstance(rejected, AppendRejected)
+    assert isinstance(taken, Appended), "it was refused for a seat that nobody has taken"
+    assert (await ledger.counter(SEAT)).used == 1
+    assert await ledger.read_stream("2022-zhengzhou", "first") == []
+
+
+async def test_a_refusal_whose_cause_is_committed_with_it_is_right(ledger: Ledger) -> None:
+    await claim(ledger, LimitClaim(SEAT, 1))
+    sold, refused = await asyncio.gather(
+        ledger.append(append(write("first"), claims=[CountClaim(SEAT, 1)])),
+        ledger.append(append(write("second"), claims=[CountClaim(SEAT, 1)])),
+    )
+    assert isinstance(sold, Appended)
+    assert refused == ClaimRefused(CountClaim(SEAT, 1), "count_exhausted", {"used": 1, "limit": 1})

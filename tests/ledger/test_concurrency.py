@@ -35,6 +35,7 @@ async def kill_writers(pool: "asyncpg.Pool[Any]") -> int:
     )
 
 
+@pytest.mark.defect("lost appends on retry")
 async def test_a_lost_connection_is_replaced_and_the_batch_sent_again(
     ledger: Ledger, pool: "asyncpg.Pool[Any]"
 ) -> None:
@@ -44,6 +45,7 @@ async def test_a_lost_connection_is_replaced_and_the_batch_sent_again(
     assert all(isinstance(result, Appended) for result in results)
 
 
+@pytest.mark.defect("lost appends on retry")
 async def test_a_crash_between_commit_and_reply_is_answered_with_the_first_answer(
     ledger: Ledger, pool: "asyncpg.Pool[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +70,7 @@ async def test_a_crash_between_commit_and_reply_is_answered_with_the_first_answe
     assert len(await ledger.read_stream(BOOK, one.writes[0].stream)) == 1
 
 
+@pytest.mark.defect("lost appends on retry")
 async def test_a_process_that_dies_between_commit_and_reply_finds_its_answer(pool: "asyncpg.Pool[Any]") -> None:
     one = append(reply=b"the answer")
     async with pool.acquire() as connection:

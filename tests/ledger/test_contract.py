@@ -17,11 +17,6 @@ from ledger.types import Append, Appended, AppendResult, ClaimRefused, Duplicate
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
 
-@pytest.fixture
-def open_store(pool: Pool) -> OpenStore:
-    return lambda: Ledger(pool)
-
-
 class TestAppending(AppendContract):
     pass
 

@@ -20,6 +20,7 @@ from clock import Clock
 from domain.decision import Context, Refusal, UnreadableEvent
 from domain.numbers import book_of, stream_name
 from domain.refusals import refuse
+from ledger.errors import InvalidAppend
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
 from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
@@ -58,6 +59,9 @@ class LedgerActivities:
         for attempt in range(MAX_CONFLICTS):
             try:
                 outcome = await self._attempt(process, command, request, first=attempt == 0)
+            except InvalidAppend as error:
+                # A defect, for instance more text than an event may hold: trying again would never help.
+                raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
             except UnreadableEvent as error:
                 # A release that knows the event may have carried the command out already.
                 done = await self._done_before(request)

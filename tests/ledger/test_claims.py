@@ -185,7 +185,7 @@ async def test_a_refusal_whose_cause_is_not_committed_is_never_answered(
         transaction = connection.transaction()
         await transaction.start()
         row = await connection.fetchrow(QUERY, *arguments([prepare(first), prepare(second)]))
-        assert row["outcomes"] == ["appended", "refused"]
+        assert row is not None and row["outcomes"] == ["appended", "refused"]
         await transaction.rollback()
         await connection.execute(POISONED)
         # By itself, as the ledger calls it, nothing is answered before the commit: there is an error in its place.

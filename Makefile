@@ -68,6 +68,10 @@ types: $(VENV)/.installed-dev ## check types strictly
 imports: $(VENV)/.installed-dev ## check what may import what
 	@$(VENV)/bin/lint-imports --no-logo
 
+.PHONY: events
+events: $(VENV)/.installed ## write docs/events/catalogue.json: every event of every version that must be read for ever
+	@$(PY) event_catalogue.py
+
 .PHONY: lock
 lock: ## choose versions anew: requirements*.in -> requirements*.lock (needs uv)
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv (https://docs.astral.sh/uv), or UV=path/to/uv.'; exit 1; }

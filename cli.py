@@ -76,6 +76,7 @@ def key(
     """Issue the bureau's first API key. It is shown once; only its hash is kept. All other keys come from the API."""
     from api.permissions import scopes_of
     from api.registry import bureau_of, issue_key
+    from event_schemas import SCHEMAS
     from ledger.store import Ledger
 
     bureau = bureau_of(read_plan(plan))
@@ -83,7 +84,7 @@ def key(
     async def work() -> int:
         settings = configured(state)
         async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
-            ledger = Ledger(pool)
+            ledger = Ledger(pool, SCHEMAS)
             try:
                 issued = await issue_key(
                     pool, ledger, bureau.id, "bureau", scopes_of("bureau"), "operator", institution=bureau

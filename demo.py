@@ -31,6 +31,7 @@ from demo_screen import Screen
 from demo_state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
 from domain.plan import Plan
 from domain.plan_loader import load_plan
+from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from local_stack import LocalStack
 from migrations import migrate
@@ -254,7 +255,7 @@ class Demo:
 
 async def _first_key(pool: "asyncpg.Pool[Any]", plan: Plan, now: datetime) -> str:
     """The only key that does not come through the API: whoever issues keys needs one first."""
-    ledger = Ledger(pool)
+    ledger = Ledger(pool, SCHEMAS)
     try:
         issued = await issue_key(
             pool,

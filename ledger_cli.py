@@ -8,8 +8,9 @@ import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
 from settings import Settings, key_bytes
+
+if TYPE_CHECKING:
+    from stream_history import StreamHistory
 
 ledger_app = typer.Typer(help="Check the ledger, prove what stands in it, carry it away.", no_args_is_help=True)
 Book = Annotated[str, typer.Argument(help="The book's name, e.g. 2022-zhengzhou.")]
@@ -82,6 +86,55 @@ def lag(state: State = None, as_json: AsJSON = False) -> None:
         return FAILED if any(each.parked for each in books) else 0
 
     run(work())
+
+
+@ledger_app.command()
+def show(
+    stream: Annotated[str, typer.Argument(help="The stream's name, e.g. trainee/zz22-410181-00001.")],
+    book: Annotated[str | None, typer.Option(help="The book, where several have such a stream.")] = None,
+    version: Annotated[int | None, typer.Option(help="As it stood after so many events.")] = None,
+    at: Annotated[str | None, typer.Option(help="As the ledger knew it then: a time with its zone.")] = None,
+    effective_at: Annotated[
+        str | None, typer.Option(help="What held then, as the ledger knows it today: a time with its zone.")
+    ] = None,
+    state: State = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Show a stream as it stands, or as it stood: its events, and the state they make; exit code 1 for none."""
+    from stream_history import Moment, StreamHistoryError, history
+
+    async def work() -> int:
+        moment = Moment(version, _time("--at", at), _time("--effective-at", effective_at))
+        async with database(configured(state)) as pool:
+            try:
+                shown = await history(pool, stream, book, moment)
+            except StreamHistoryError as error:
+                fail(str(error))
+        if as_json:
+            print_json(shown.as_json())
+        else:
+            print_history(shown)
+        return FAILED if shown.problem else 0
+
+    run(work())
+
+
+def print_history(shown: "StreamHistory") -> None:
+    """One line per event, then the state."""
+    for event in shown.events:
+        values = orjson.dumps(event["data"]).decode()
+        line = f"{event['version']:3}  {event['recorded_at'][:19]}Z  {event['type']:28} {event['actor']}  {values}"
+        out.print(line, highlight=False, markup=False)
+    heading = f"{shown.stream} in {shown.book}: version {shown.version} of {shown.newest_version}"
+    if shown.phase:
+        until = f" until {shown.deadline:%Y-%m-%d %H:%M}Z" if shown.deadline else ""
+        waiting = f", waits for {shown.waiting_for}{until}" if shown.waiting_for else ""
+        heading += f", {shown.phase}{waiting}"
+    out.print(heading, highlight=False, markup=False)
+    for name, value in (shown.state or {}).items():
+        out.print(f"  {name:20} {value}", highlight=False, markup=False)
+    if shown.problem:
+        out.print(f"These events make no state: {shown.problem}", style="red", highlight=False, markup=False)
 
 
 @ledger_app.command("public-key")
@@ -277,6 +330,15 @@ def erase(
         return 0
 
     run(work())
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} is no time.\n  → Write it like 2022-09-01T18:00:00+08:00.")
 
 
 def _person(text: str) -> UUID:

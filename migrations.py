@@ -1,13 +1,16 @@
 """Every schema of the database, in the order in which they build on each other. Safe to repeat."""
 
+from functools import partial
+
 import asyncpg
 
 from activities.schema import migrate as migrate_activities
 from api.schema import migrate as migrate_api
+from domain.numbers import KINDS_OF_EACH_BOOK
 from ledger.schema import migrate as migrate_ledger
 from projections.schema import migrate as migrate_projections
 
-STEPS = (migrate_ledger, migrate_projections, migrate_api, migrate_activities)
+STEPS = (partial(migrate_ledger, local_kinds=KINDS_OF_EACH_BOOK), migrate_projections, migrate_api, migrate_activities)
 
 
 async def migrate(database_url: str) -> None:

@@ -20,6 +20,7 @@ import orjson
 from activities.outbox import START_RECIPIENT
 from domain.identity import parse_identity_number
 from domain.numbers import PEOPLE, active_key, parse_stream_name, restriction_key, stream_name
+from event_schemas import SCHEMAS
 from ledger.canonical import instant, parse_event
 from ledger.errors import SubjectErased, SubjectUnknown
 from ledger.types import RecordedEvent
@@ -221,7 +222,7 @@ def _envelope(event: RecordedEvent) -> dict[str, Any]:
 
 
 def _events(rows: list[Any]) -> list[RecordedEvent]:
-    return [parse_event(row["body"]) for row in _whole(rows)]
+    return [SCHEMAS.newest(parse_event(row["body"])) for row in _whole(rows)]
 
 
 def _whole(rows: list[Any]) -> list[Any]:

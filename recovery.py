@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from projections.engine import Projector
 from projections.streams import StreamVersion, stream_versions
@@ -132,7 +133,7 @@ async def _case(client: Client, id_: str) -> Receipt | None:
 async def _unfinished(settings: Settings, kind: ProcessKind) -> AsyncIterator[StreamVersion]:
     """The streams of a kind that a workflow must run for, from views that have caught up with the ledger."""
     async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=POOL_SIZE) as pool:
-        ledger = Ledger(pool)
+        ledger = Ledger(pool, SCHEMAS)
         try:
             projector = Projector(pool, ledger)
             await projector.catch_up()

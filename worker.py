@@ -34,6 +34,7 @@ from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
+from event_schemas import SCHEMAS
 from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.vault import Vault
@@ -87,7 +88,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.database_url.get_secret_value(), min_size=2, max_size=POOL_SIZE, reset=keep_session
             )
         )
-        ledger = Ledger(pool)
+        ledger = Ledger(pool, SCHEMAS)
         stack.push_async_callback(ledger.close)
         checkpoints = Checkpoints(pool)
         stack.push_async_callback(checkpoints.close)

@@ -46,7 +46,7 @@ class LedgerFacts:
         stream = stream_name("class", number)
         state, version = self._classes.get(stream) or (None, 0)
         for each in await self._ledger.read_stream(campaign, stream, version):
-            state = training_class.evolve(state, training_class.EVENTS.parse(each.type, dict(each.data)))
+            state = training_class.evolve(state, training_class.EVENTS.read(each))
             version = each.version
         if state is not None:
             self._classes.put(stream, state, version)

@@ -17,9 +17,10 @@ from activities.appending import append_of, content_hash, refusal_of
 from activities.processes import PROCESSES, FactReader, Process
 from activities.state_cache import StateCache
 from clock import Clock
-from domain.decision import Context, Refusal
+from domain.decision import Context, Refusal, UnreadableEvent
 from domain.numbers import book_of, stream_name
 from domain.refusals import refuse
+from ledger.errors import InvalidAppend
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
 from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
@@ -56,16 +57,31 @@ class LedgerActivities:
             words = f"malformed {request.command}: {type(error).__name__}"
             raise ApplicationError(words, type="Malformed", non_retryable=True) from None
         for attempt in range(MAX_CONFLICTS):
-            outcome = await self._attempt(process, command, request, first=attempt == 0)
+            try:
+                outcome = await self._attempt(process, command, request, first=attempt == 0)
+            except InvalidAppend as error:
+                # A defect, for instance more text than an event may hold: trying again would never help.
+                raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
+            except UnreadableEvent as error:
+                # A release that knows the event may have carried the command out already.
+                done = await self._done_before(request)
+                return done or Outcome(refusal=refuse("history_unreadable", problem=str(error)))
             if outcome is not None:
                 return outcome
         raise ApplicationError(f"{request.kind}/{request.number} keeps changing", type="Contended")
 
     @activity.defn(name="load_case")
     async def load_case(self, request: LoadCase) -> Outcome:
-        """Read a stream and say what its case waits for; neither receipt nor refusal when it does not exist."""
+        """Read a stream and say what its case waits for; neither receipt nor refusal when it does not exist.
+
+        A stream that this release cannot read is a refusal: a later one starts the workflow again, as it would a lost
+        one.
+        """
         process = PROCESSES[request.kind]
-        state, version = await self._load(process, request.number, request.campaign, fresh=True)
+        try:
+            state, version = await self._load(process, request.number, request.campaign, fresh=True)
+        except UnreadableEvent as error:
+            return Outcome(refusal=refuse("history_unreadable", problem=str(error)))
         if state is None:
             return Outcome()
         return Outcome(receipt=await self._receipt(process, request.number, state, version))
@@ -120,11 +136,9 @@ class LedgerActivities:
 
     async def _refused(self, process: Process, refusal: Refusal, request: UpdateLedger, version: int) -> Outcome | None:
         """A refusal counts only if the command was not done before, and not if it rests on a stale state."""
-        stored = await self._ledger.find_command(request.command_id)
-        if stored is not None:
-            if stored.content_hash != content_hash(request.message.digest):
-                return Outcome(refusal=refuse("command_reused"))
-            return Outcome(receipt=await self._repeated(stored.reply))
+        done = await self._done_before(request)
+        if done is not None:
+            return done
         state, newest = await self._load(process, request.number, request.campaign, fresh=True)
         if newest != version:
             return None
@@ -133,6 +147,15 @@ class LedgerActivities:
             # A timer that fired early is told how long it still has to wait.
             receipt = await self._receipt(process, request.number, state, newest)
         return Outcome(receipt=receipt, refusal=refusal)
+
+    async def _done_before(self, request: UpdateLedger) -> Outcome | None:
+        """What was answered to the command, None when it was never carried out."""
+        stored = await self._ledger.find_command(request.command_id)
+        if stored is None:
+            return None
+        if stored.content_hash != content_hash(request.message.digest):
+            return Outcome(refusal=refuse("command_reused"))
+        return Outcome(receipt=await self._repeated(stored.reply))
 
     async def _repeated(self, reply: bytes) -> Receipt:
         """The first answer, with the time that is left now."""
@@ -148,7 +171,7 @@ class LedgerActivities:
         if cached is not None:
             return cached
         recorded = await self._ledger.read_stream(book_of(process.kind, campaign), stream)
-        state = process.fold(process.events.parse(each.type, dict(each.data)) for each in recorded)
+        state = process.fold(process.events.read(each) for each in recorded)
         version = recorded[-1].version if recorded else 0
         if recorded:
             self._cache.put(stream, state, version)

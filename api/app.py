@@ -39,6 +39,7 @@ from api.problems import add_problem_handlers
 from api.registry import Registry
 from api.services import Services
 from clock import clock_for
+from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger.vault import Vault
 from projections.plans import PlanStore
@@ -128,7 +129,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
             reset=_leave_as_it_is,
         )
     )
-    store = Ledger(pool)
+    store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
     master_key = key_bytes(settings.master_key)
     plans = PlanStore(pool)

@@ -120,7 +120,7 @@ class Cases:
         if process != "restriction":
             book = book_of(process, (await self.plan_of(process, number)).id)
         events = await self._ledger.read_stream(book, stream_name(process, number))
-        state = fold(catalogue.parse(each.type, each.data) for each in events)
+        state = fold(catalogue.read(each) for each in events)
         if state is None:
             raise not_found(WORDS[process], number)
         return Found(number, state, events[-1].version, events)

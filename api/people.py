@@ -20,7 +20,7 @@ from domain.identity import (
     parse_identity_number,
 )
 from domain.numbers import PEOPLE, stream_name
-from domain.person import PersonRegistered
+from domain.person import EVENTS, PersonRegistered
 from domain.trainee_messages import PersonReference
 from ledger.errors import SubjectErased
 
@@ -107,7 +107,8 @@ async def _opened(services: Services, person: UUID) -> dict[str, Any]:
     events = await services.ledger.read_stream(PEOPLE, stream_name("person", str(person)))
     if not events:
         return {}
-    registered = PersonRegistered.model_validate(events[0].data)
+    registered = EVENTS.read(events[0])
+    assert isinstance(registered, PersonRegistered), "a person's stream begins with his registration"
     try:
         return dict(await services.vault.open(person, registered.sealed))
     except SubjectErased:

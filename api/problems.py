@@ -18,8 +18,9 @@ from api import problem_types
 from api.problem_types import ProblemType, refusal_type
 from api.validation import Fault, faults_of, is_malformed, is_unknown_path
 from clock import ClockError
-from domain.decision import Reason, Refusal
+from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
+from domain.refusals import refuse
 from ledger.errors import LedgerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
@@ -114,7 +115,9 @@ def fault_of_reason(reason: Reason) -> Fault:
 def refused(refusal: Refusal) -> Problem:
     """The domain said no; every reason is named, the first one gives type and status."""
     faults = tuple(fault_of_reason(each) for each in refusal.reasons)
-    return Problem(refusal_type(refusal.code), *faults, rule_version=refusal.rule_version)
+    type_ = refusal_type(refusal.code)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if type_.status == 503 else {}
+    return Problem(type_, *faults, rule_version=refusal.rule_version, headers=headers)
 
 
 def not_found(what: str, number: str) -> Problem:
@@ -210,6 +213,8 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
+        case UnreadableEvent():
+            return refused(refuse("history_unreadable", problem=error))
         case ClockError():
             return _clock_missing(error)
         case OSError():
@@ -304,6 +309,7 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         LedgerUnavailable,
+        UnreadableEvent,
         ClockError,
         OSError,
     )

@@ -107,7 +107,7 @@ class Registry:
         recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
         if not recorded:
             return None, 0
-        first = EVENTS.parse(recorded[0].type, recorded[0].data)
+        first = EVENTS.read(recorded[0])
         assert isinstance(first, InstitutionRegistered), "an organisation's stream begins with its registration"
         self._known[institution] = first
         return first, recorded[-1].version

@@ -33,7 +33,7 @@ from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
 from domain.decision import Command
 from domain.trainee import allowed_commands
-from domain.trainee_messages import Code, TraineeNominated
+from domain.trainee_messages import EVENTS, Code, TraineeNominated
 from domain.trainee_state import Trainee, case_of
 from projections import trainees as view
 from workflows.messages import Receipt
@@ -184,7 +184,8 @@ async def get_trainee(
 
 def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
     state, case = found.state, case_of(found.number, found.state)
-    nominated = TraineeNominated.model_validate(found.events[0].data)
+    nominated = EVENTS.read(found.events[0])
+    assert isinstance(nominated, TraineeNominated), "a nomination's stream begins with it"
     return TraineeOut(
         number=found.number,
         version=found.version,

@@ -212,7 +212,7 @@ async def _contest(
     seconds: float,
     events: int,
 ) -> dict[str, Any]:
-    await ledger.append(append_of(BOOK, "trainee/0", 0, 1))
+    await ledger.append(append_of(BOOK, "trainee/first", 0, 1))
     body = await pool.fetchval("SELECT body FROM ledger.events WHERE book = $1", BOOK)
     contest = Contest(pool, ledger, body)
     measures: dict[str, Measure] = {

@@ -39,6 +39,7 @@ from domain.institution import InstitutionRegistered
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from domain.trainee_state import attributes_of
+from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger.vault import Vault
 from local_stack import LocalStack
@@ -286,7 +287,7 @@ async def measure(count: int, rounds: int, runner: str) -> dict[str, Any]:
 
 async def register_school(pool: "asyncpg.Pool[Any]") -> None:
     """The school that nominates, with an address for its mail."""
-    ledger = Ledger(pool)
+    ledger = Ledger(pool, SCHEMAS)
     school = InstitutionRegistered(
         id=SCHOOL, kind="school", name_zh="基准小学", parent=COUNTY, email="school@example.invalid"
     )

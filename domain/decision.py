@@ -5,10 +5,10 @@ the instant of the append, notices to send) or with a `Refusal` that carries eve
 package reads a clock, a database or a network: the caller hands in the time and the facts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -23,7 +23,11 @@ class Message(BaseModel):
 
 
 class Event(Message):
-    """Something that has happened. `type` is its name on the wire; it never changes once an event was recorded."""
+    """Something that has happened. `type` is its name on the wire; it never changes once an event was recorded.
+
+    A new optional field with a default leaves the schema version as it is. Any other change of the fields, and any
+    change of what they mean, is a new version with an upcast: see docs/events/README.md.
+    """
 
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
@@ -233,18 +237,81 @@ def steps_from(lifecycle: Mapping[type[Command], Step], phase: str) -> list[str]
     return [command.name for command, step in lifecycle.items() if phase in step.phases and step.roles != ("system",)]
 
 
-class EventCatalogue:
-    """The event classes of one kind of stream, by their wire type."""
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+"""The data of a recorded event in one schema version → in the next. Pure, and total for all that were ever written."""
 
-    def __init__(self, *classes: type[Event]) -> None:
+
+class Recorded(Protocol):
+    """What is needed of a recorded event to read it."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def schema_version(self) -> int: ...
+    @property
+    def data(self) -> dict[str, Any]: ...
+
+
+class UnreadableEvent(ValueError):
+    """A recorded event that this release cannot read. Nothing may be decided on its stream."""
+
+
+class UnknownEvent(UnreadableEvent):
+    """Of a type that this kind of stream does not know: a later release wrote it, or it stands in the wrong stream."""
+
+
+class EventFromNewerRelease(UnreadableEvent):
+    """Of a schema version that this release does not know yet."""
+
+
+class EventNotUpcast(UnreadableEvent):
+    """Of an older schema version: its upcast failed, or whoever read it has left the upcasts out."""
+
+
+class EventCatalogue:
+    """The event classes of one kind of stream, by their wire type, with the upcasts of what was written before.
+
+    `upcasts` of a class lead from schema version 1 to its own, one by one; a class of version 1 has none. They are
+    carried out where events are read (`ledger.evolution`); here is declared which they are.
+    """
+
+    def __init__(self, *classes: type[Event], upcasts: Mapping[type[Event], tuple[Upcast, ...]] | None = None) -> None:
         self._by_type = {cls.type: cls for cls in classes}
+        declared = upcasts or {}
+        self._upcasts = {cls.type: declared.get(cls, ()) for cls in classes}
+        for cls in {*classes, *declared}:
+            steps = len(self._upcasts.get(cls.type, ()))
+            if steps + 1 != cls.schema_version:
+                words = f"{cls.type} has schema version {cls.schema_version} and {steps} upcasts; it needs one less"
+                raise TypeError(f"{words} than its version, and must be among the classes")
+
+    def read(self, event: Recorded) -> Event:
+        """Read a recorded event. Raises a subclass of UnreadableEvent, or pydantic's ValidationError."""
+        cls = self._by_type.get(event.type)
+        if cls is None:
+            raise UnknownEvent(f"this release does not know {event.type} in such a stream")
+        if event.schema_version > cls.schema_version:
+            raise EventFromNewerRelease(
+                f"{event.type} was written in schema version {event.schema_version}, "
+                f"and this release knows up to {cls.schema_version}"
+            )
+        if event.schema_version < cls.schema_version:
+            raise EventNotUpcast(f"{event.type} was not brought from schema version {event.schema_version} on")
+        return cls.model_validate(event.data)
 
     def parse(self, type_: str, data: dict[str, Any]) -> Event:
-        """Read a recorded event. Raises KeyError for a type that this kind of stream does not know."""
+        """Read data in the newest version. Raises KeyError for a type that this kind of stream does not know."""
         return self._by_type[type_].model_validate(data)
 
     def types(self) -> tuple[str, ...]:
         return tuple(self._by_type)
+
+    def classes(self) -> tuple[type[Event], ...]:
+        return tuple(self._by_type.values())
+
+    def upcasts(self, type_: str) -> tuple[Upcast, ...]:
+        """The upcasts of a type from version 1 on. Raises KeyError for an unknown one."""
+        return self._upcasts[type_]
 
 
 class CommandCatalogue:

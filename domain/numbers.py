@@ -9,6 +9,9 @@ PEOPLE = "people"
 RESTRICTIONS = "restrictions"
 INSTITUTIONS = "institutions"
 
+KINDS_OF_EACH_BOOK = ("quota",)
+"""Kinds of streams whose names say nothing of their campaign: each campaign's book has its own of the same names."""
+
 
 def trainee_number(prefix: str, county: str, counter: int) -> str:
     """`zz22`, `410181`, 123 → `zz22-410181-00123`."""

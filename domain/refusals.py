@@ -297,6 +297,12 @@ WORDINGS: dict[str, Wording] = {
         "请联系系统管理员。",
         "Report this to the operators.",
     ),
+    "history_unreadable": Wording(
+        "该案件的记录中有本版本无法读取的事件:{problem}。",
+        "The case's history holds an event that this release cannot read: {problem}.",
+        "请在所有进程升级到新版本后,用新的 Idempotency-Key 重发。",
+        "Repeat it with a new Idempotency-Key once every process runs the newer release.",
+    ),
     "command_reused": Wording(
         "同一 Idempotency-Key 用于不同内容。",
         "This Idempotency-Key was used for other content.",

@@ -39,9 +39,9 @@ from ledger.archive_audit import (
     audit,
 )
 from ledger.checkpoint import Checkpoint, open_note, origin_of, parse, sign
-from ledger.errors import CheckpointError, LedgerError
+from ledger.errors import CheckpointError, LedgerError, StreamInAnotherBook
 from ledger.merkle import Frontier, leaf_hash
-from ledger.schema import AnyConnection
+from ledger.schema import ONE_BOOK, AnyConnection
 
 PARTIAL_SUFFIX: Final = ".partial"
 
@@ -195,7 +195,7 @@ async def import_book(
     The sealer of this database goes on from the checkpoint if it has the same key and origin; otherwise it refuses.
 
     `database` is a pool or a connection whose user owns the ledger's tables. Raises ArchiveRejected, BookExists,
-    ImportNotPermitted, OSError and asyncpg's errors.
+    StreamInAnotherBook, ImportNotPermitted, OSError and asyncpg's errors.
     """
     report = await asyncio.to_thread(audit, directory, public_key)
     if not report.verified:
@@ -208,6 +208,11 @@ async def import_book(
             return await _restore(connection, reading)
     except Wrong as found:
         raise ArchiveRejected(reading.report(found)) from None
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name != ONE_BOOK:
+            raise
+        words = "nothing was imported: a stream of this book lives in another book of the database already"
+        raise StreamInAnotherBook(words) from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise ImportNotPermitted("this user may not import: connect as the owner of the ledger's tables") from error
     finally:

@@ -20,6 +20,14 @@ class AppendTooLarge(InvalidAppend):
     """The append holds more writes, events, claims or outbox entries than one append may."""
 
 
+class UnknownEventType(InvalidAppend):
+    """The ledger was given the schemas of its events, and there is none of this type."""
+
+
+class WrongSchemaVersion(InvalidAppend):
+    """An event is to be written in another schema version than the newest one that this release knows."""
+
+
 class NotCanonical(InvalidAppend):
     """The data have no canonical form: a type that JSON does not know, broken text, or too deep a nesting."""
 
@@ -42,6 +50,10 @@ class PayloadTooLarge(NotCanonical):
 
 class AppendRejected(LedgerError):
     """The database refused to store this append, and nothing of it was stored; others in its batch were."""
+
+
+class StreamInAnotherBook(AppendRejected):
+    """A stream is to begin in this book that lives in another one already. A stream has one book."""
 
 
 class LedgerUnavailable(LedgerError):

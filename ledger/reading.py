@@ -8,6 +8,8 @@ events, a scan that finds nothing takes 33 ms by type and 93 ms by correlation; 
 An index would be paid for by every append: measured in turns, medians of three runs, appends fell to 0.90-0.96 of
 their rate with one on the type, to 0.90-0.94 with one on the correlation id's bytes, and to 0.75-0.77 with one on the
 id as PostgreSQL parses it. Who asks often keeps a projection; who knows the stream says so, and only it is looked at.
+
+Events are given in their newest version where `schemas` are given, see `ledger.evolution`.
 """
 
 from collections.abc import Callable
@@ -19,6 +21,7 @@ import asyncpg.pool
 
 from ledger.canonical import canonical_bytes, parse_event
 from ledger.errors import LedgerError, NotCanonical, PageOutOfRange, StreamTooLong
+from ledger.evolution import OPAQUE, Schemas
 from ledger.store import MAX_STREAM_EVENTS
 from ledger.types import RecordedEvent
 
@@ -98,7 +101,13 @@ class VersionNotReached(ReadingError):
 
 
 async def events_by_type(
-    database: Database, book: str, event_type: str, after_sequence: int = 0, limit: int = MAX_PAGE_EVENTS
+    database: Database,
+    book: str,
+    event_type: str,
+    after_sequence: int = 0,
+    limit: int = MAX_PAGE_EVENTS,
+    *,
+    schemas: Schemas = OPAQUE,
 ) -> list[RecordedEvent]:
     """Give at most `limit` events of one type, in the order of the book, after a sequence; none for an unknown book.
 
@@ -106,7 +115,7 @@ async def events_by_type(
     """
     _check_page(after_sequence, limit)
     _check_names(book=book, type=event_type)
-    return _parsed(await database.fetch(_BY_TYPE, book, after_sequence, limit, event_type))
+    return _parsed(await database.fetch(_BY_TYPE, book, after_sequence, limit, event_type), schemas)
 
 
 async def events_by_correlation(
@@ -117,6 +126,7 @@ async def events_by_correlation(
     limit: int = MAX_PAGE_EVENTS,
     *,
     stream: str | None = None,
+    schemas: Schemas = OPAQUE,
 ) -> list[RecordedEvent]:
     """Give at most `limit` events that carry this correlation id, in the order of the book, after a sequence.
 
@@ -138,7 +148,7 @@ async def events_by_correlation(
         rows = await database.fetch(
             _BY_CORRELATION_IN_STREAM, book, after_sequence, limit, wanted, _CORRELATION_KEY, stream
         )
-    return _parsed(rows)
+    return _parsed(rows, schemas)
 
 
 async def stream_at(
@@ -149,6 +159,7 @@ async def stream_at(
     version: int | None = None,
     recorded_at: datetime | None = None,
     effective_at: datetime | None = None,
+    schemas: Schemas = OPAQUE,
 ) -> list[RecordedEvent]:
     """Give a stream's events, by version, as they stood at one moment. Exactly one is given:
 
@@ -167,7 +178,7 @@ async def stream_at(
         raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events up to that moment")
     if version is not None and len(rows) < version:
         raise VersionNotReached(f"{stream} in {book} stands at version {len(rows)}, not yet at {version}")
-    return _parsed(rows)
+    return _parsed(rows, schemas)
 
 
 async def fold_at(
@@ -180,6 +191,7 @@ async def fold_at(
     version: int | None = None,
     recorded_at: datetime | None = None,
     effective_at: datetime | None = None,
+    schemas: Schemas = OPAQUE,
 ) -> State:
     """Give the state that `evolve` makes, beginning with `initial`, of the events that `stream_at` gives.
 
@@ -187,7 +199,7 @@ async def fold_at(
     """
     state = initial
     for event in await stream_at(
-        database, book, stream, version=version, recorded_at=recorded_at, effective_at=effective_at
+        database, book, stream, version=version, recorded_at=recorded_at, effective_at=effective_at, schemas=schemas
     ):
         state = evolve(state, event)
     return state
@@ -232,5 +244,5 @@ def _check_names(**names: str) -> None:
             raise InvalidFilter(f"the {what} to read is empty or holds a character that no name may hold")
 
 
-def _parsed(rows: list[asyncpg.Record]) -> list[RecordedEvent]:
-    return [parse_event(row["body"]) for row in rows]
+def _parsed(rows: list[asyncpg.Record], schemas: Schemas) -> list[RecordedEvent]:
+    return [schemas.newest(parse_event(row["body"])) for row in rows]

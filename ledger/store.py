@@ -1,8 +1,17 @@
 """The event store: append, and read streams, books, commands and counters.
 
-An append goes through the coalescer, so that concurrent callers share commits. A book's sequence is dense and given
-out under the lock of its head row, so commits become visible in the order of sequences: a reader that has seen
-sequence n will never find a new event at n or before. Events are read from their stored bytes, not from the columns.
+An append goes through the coalescer, so that concurrent callers share commits. Events are read from their stored
+bytes, not from the columns.
+
+Order: a book's sequence is dense and given out under the lock of its head row, which is held until the commit. So
+commits become visible in the order of sequences: a reader that has seen sequence n will never find a new event at n or
+before. A number whose transaction failed goes to the next one. Within a stream, the order of versions is the order of
+sequences. Between books there is no order.
+
+Answers: whatever is answered to an append rests on what is committed. Appends of one batch are judged one after the
+other, each on what the ones before it have changed, and all of them in one transaction under the locks of all that they
+touch. The database hands its answers out when it has committed; when the commit fails there are none, and each append
+is asked anew. So a refusal whose cause stands in its own batch is as right as if the two had come one by one.
 """
 
 import asyncio
@@ -15,7 +24,9 @@ import asyncpg
 from ledger.batch import prepare
 from ledger.canonical import parse_event
 from ledger.coalescer import Coalescer
-from ledger.errors import LedgerError, PageOutOfRange, StreamTooLong
+from ledger.errors import AppendRejected, LedgerError, PageOutOfRange, StreamInAnotherBook, StreamTooLong
+from ledger.evolution import OPAQUE, Schemas
+from ledger.schema import ONE_BOOK
 from ledger.types import Append, AppendResult, Counter, RecordedEvent, StoredReply, StreamHead
 
 PAGE_LIMIT: Final = 10_000
@@ -34,13 +45,15 @@ _LAST_CHARACTER: Final = chr(0x10FFFF)
 class Ledger:
     """An event store on a pool of connections to a migrated database.
 
+    `schemas` are the events that may be written; every event is read in its newest version (see `ledger.evolution`).
     Close it before its pool: until then it keeps one of the pool's connections. Reads raise asyncpg's errors.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]", schemas: Schemas = OPAQUE) -> None:
         if pool.get_max_size() < MIN_POOL_CONNECTIONS:
             raise LedgerError(f"a ledger needs a pool of at least {MIN_POOL_CONNECTIONS} connections")
         self._pool = pool
+        self._schemas = schemas
         self._coalescer = Coalescer(pool)
 
     async def __aenter__(self) -> Self:
@@ -55,9 +68,14 @@ class Ledger:
         """Store one append, or say why not; see `ledger.types` for the answers.
 
         Raises a subclass of InvalidAppend for a malformed one, LedgerUnavailable when the database did not answer
-        (then send it again under the same command id: it is stored at most once), AppendRejected, LedgerClosed.
+        (then send it again under the same command id: it is stored at most once), AppendRejected (StreamInAnotherBook
+        among them), LedgerClosed.
         """
-        return await self._coalescer.append(prepare(append))
+        self._schemas.check(append)
+        try:
+            return await self._coalescer.append(prepare(append))
+        except AppendRejected as error:
+            raise _named(error) from error.__cause__
 
     async def append_many(self, appends: list[Append]) -> list[AppendResult]:
         """Store many appends, in their order, and give an answer for each in the same order.
@@ -66,13 +84,15 @@ class Ledger:
         raises before any is sent; when the database is lost on the way, the first error is raised, and sending all
         of them again is safe.
         """
+        for append in appends:
+            self._schemas.check(append)
         prepared = [prepare(append) for append in appends]
         pending = [await self._coalescer.enqueue(one) for one in prepared]
         results: list[AppendResult] = []
         errors: list[BaseException] = []
         for result in await asyncio.gather(*pending, return_exceptions=True):
             if isinstance(result, BaseException):
-                errors.append(result)
+                errors.append(_named(result) if isinstance(result, AppendRejected) else result)
             else:
                 results.append(result)
         if errors:
@@ -97,7 +117,8 @@ class Ledger:
         )
         if len(rows) > MAX_STREAM_EVENTS:
             raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events after version {after_version}")
-        return [parse_event(row["body"]) for row in rows]
+        newest = self._schemas.newest
+        return [newest(parse_event(row["body"])) for row in rows]
 
     async def stream_version(self, book: str, stream: str) -> int:
         """Give the version of a stream, which is the number of its events; 0 for an unknown one."""
@@ -115,7 +136,8 @@ class Ledger:
             after_sequence,
             limit,
         )
-        return [parse_event(row["body"]) for row in rows]
+        newest = self._schemas.newest
+        return [newest(parse_event(row["body"])) for row in rows]
 
     async def head(self, book: str) -> int:
         """Give the last sequence of a book; 0 for one without events."""
@@ -164,6 +186,15 @@ class Ledger:
     async def close(self) -> None:
         """Answer whoever still waits for an append, and give the writer's connection back to the pool."""
         await self._coalescer.close()
+
+
+def _named(error: AppendRejected) -> AppendRejected:
+    """The error by its name, where the name of the rule that the database has kept tells it."""
+    if getattr(error.__cause__, "constraint_name", None) != ONE_BOOK:
+        return error
+    return StreamInAnotherBook(
+        "a stream that is to begin lives in another book already: send its events there, or correct its name"
+    )
 
 
 def _check_page(limit: int) -> None:

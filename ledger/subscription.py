@@ -25,6 +25,7 @@ import asyncpg
 
 from ledger.canonical import parse_event
 from ledger.errors import LedgerError, LedgerUnavailable, PageOutOfRange
+from ledger.evolution import OPAQUE, Schemas
 from ledger.types import RecordedEvent
 
 MAX_BATCH_EVENTS: Final = 1_000
@@ -90,12 +91,19 @@ class Subscription:
             async for batch in subscription: ...
 
     It takes a connection from the pool for each poll and holds none in between. A book without events is waited for.
-    The iteration ends when the subscription is closed. It raises BeyondHead, SequenceGap, or LedgerUnavailable when
-    the database stays away for POLL_ATTEMPTS; iterating again then goes on at `position`.
+    Each event is given in its newest version by `schemas` (see `ledger.evolution`). The iteration ends when the
+    subscription is closed. It raises BeyondHead, SequenceGap, or LedgerUnavailable when the database stays away for
+    POLL_ATTEMPTS; iterating again then goes on at `position`.
     """
 
     def __init__(
-        self, database: "asyncpg.Pool[Any]", book: str, *, after_sequence: int = 0, batch_events: int = BATCH_EVENTS
+        self,
+        database: "asyncpg.Pool[Any]",
+        book: str,
+        *,
+        after_sequence: int = 0,
+        batch_events: int = BATCH_EVENTS,
+        schemas: Schemas = OPAQUE,
     ) -> None:
         if not 0 <= after_sequence <= _LAST_SEQUENCE:
             raise PageOutOfRange(f"a subscription begins after a sequence of 0 or more, not {after_sequence}")
@@ -105,6 +113,7 @@ class Subscription:
         self._book = book
         self._position = after_sequence
         self._batch_events = batch_events
+        self._schemas = schemas
         self._closed = False
         self._wait: asyncio.Task[list[RecordedEvent]] | None = None
 
@@ -191,7 +200,7 @@ class Subscription:
             event = parse_event(body)
             if event.sequence != expected:
                 break
-            batch.append(event)
+            batch.append(self._schemas.newest(event))
         if not batch and head > self._position:
             raise SequenceGap(
                 f"{self._book} ends at {head} but has no event {self._position + 1}; nothing after it is read"

@@ -15,7 +15,7 @@ def _id(event: RecordedEvent) -> str:
 
 
 def _apply(row: Row | None, event: RecordedEvent) -> Row:
-    happened = EVENTS.parse(event.type, event.data)
+    happened = EVENTS.read(event)
     where = place(row, event)
     state = evolve(row["state"] if row is not None else None, happened)
     columns: dict[str, Any] = dict(row) if row is not None else {"id": state.id, "closed_at": None}
@@ -35,12 +35,18 @@ def bulletin_key(campaign: str, kind: str, version: int) -> str:
 def _bulletin_key(event: RecordedEvent) -> str | None:
     if event.type != BulletinIssued.type:
         return None
-    issued = BulletinIssued.model_validate(event.data)
+    issued = _issued(event)
     return bulletin_key(_id(event), issued.kind, issued.version)
 
 
+def _issued(event: RecordedEvent) -> BulletinIssued:
+    happened = EVENTS.read(event)
+    assert isinstance(happened, BulletinIssued), "its type was compared"
+    return happened
+
+
 def _apply_bulletin(row: Row | None, event: RecordedEvent) -> Row:
-    issued = BulletinIssued.model_validate(event.data)
+    issued = _issued(event)
     if row is not None:
         raise ValueError(f"version {issued.version} of the bulletin was issued before")
     campaign = _id(event)

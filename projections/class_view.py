@@ -26,7 +26,7 @@ def _number(event: RecordedEvent) -> str:
 
 def _apply(row: Row | None, event: RecordedEvent) -> Row:
     number = _number(event)
-    happened = EVENTS.parse(event.type, event.data)
+    happened = EVENTS.read(event)
     where = place(row, event)
     state = evolve(row["state"] if row is not None else None, happened)
     columns: dict[str, Any] = dict(row) if row is not None else {"number": number}

@@ -11,7 +11,7 @@ def _id(event: RecordedEvent) -> str:
 
 
 def _apply(row: Row | None, event: RecordedEvent) -> Row:
-    happened = EVENTS.parse(event.type, event.data)
+    happened = EVENTS.read(event)
     where = place(row, event)
     if isinstance(happened, InstitutionRegistered):
         return {

@@ -16,7 +16,7 @@ def _key(event: RecordedEvent) -> str:
 
 
 def _apply(row: Row | None, event: RecordedEvent) -> Row:
-    happened = QUOTA_EVENTS.parse(event.type, event.data)
+    happened = QUOTA_EVENTS.read(event)
     where = place(row, event)
     if not isinstance(happened, QuotaIssued):
         raise TypeError(f"no view of {happened.type}")

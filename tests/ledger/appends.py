@@ -50,7 +50,8 @@ def notice(recipient: str = "410181", dedup: str = "", **body: Any) -> OutboxEnt
 
 
 async def fill(ledger: Ledger, events: int, book: str = BOOK, prefix: str = "trainee") -> None:
-    """Put so many events into a book, three to a stream."""
+    """Put so many events into a book, three to a stream. The streams of another book have other names."""
+    prefix = prefix if book == BOOK else f"{prefix}/{book}"
     appends = [
         append(write(f"{prefix}/{first:05}", events=min(3, events - first), book=book)) for first in range(0, events, 3)
     ]

@@ -1,4 +1,4 @@
-"""Claims of every kind: what holds, what is refused and with which detail, alone and in company."""
+"""Claims in the tables and in company, beside what `ledger.testing` demands of any store."""
 
 import asyncio
 from datetime import date
@@ -7,9 +7,10 @@ from typing import Any
 import asyncpg
 import pytest
 
+from ledger.batch import QUERY, arguments, prepare
+from ledger.errors import AppendRejected
 from ledger.store import Ledger
 from ledger.types import (
-    Append,
     Appended,
     AppendResult,
     BlockClaim,
@@ -40,62 +41,6 @@ async def claim(ledger: Ledger, *claims: Claim) -> AppendResult:
     return await ledger.append(claiming(*claims))
 
 
-async def test_a_counter_stays_between_zero_and_its_limit(ledger: Ledger) -> None:
-    assert await claim(ledger, CountClaim(SEAT, 1)) == ClaimRefused(
-        CountClaim(SEAT, 1), "count_exhausted", {"used": 0, "limit": 0}
-    )
-    assert isinstance(await claim(ledger, LimitClaim(SEAT, 2), CountClaim(SEAT, 2)), Appended)
-    assert await claim(ledger, CountClaim(SEAT, 1)) == ClaimRefused(
-        CountClaim(SEAT, 1), "count_exhausted", {"used": 2, "limit": 2}
-    )
-    assert await claim(ledger, LimitClaim(SEAT, 1)) == ClaimRefused(
-        LimitClaim(SEAT, 1), "limit_below_used", {"used": 2, "limit": 2}
-    )
-    assert isinstance(await claim(ledger, CountClaim(SEAT, -1), LimitClaim(SEAT, 1)), Appended)
-    assert await claim(ledger, CountClaim(SEAT, -2)) == ClaimRefused(
-        CountClaim(SEAT, -2), "count_below_zero", {"used": 1, "limit": 1}
-    )
-    counter = await ledger.counter(SEAT)
-    assert (counter.used, counter.limit) == (1, 1)
-
-
-async def test_a_key_has_one_owner_at_a_time(ledger: Ledger) -> None:
-    assert isinstance(await claim(ledger, TakeClaim(ACTIVE, "t1")), Appended)
-    assert isinstance(await claim(ledger, TakeClaim(ACTIVE, "t1")), Appended)
-    assert await claim(ledger, TakeClaim(ACTIVE, "t2")) == ClaimRefused(
-        TakeClaim(ACTIVE, "t2"), "held", {"owner": "t1"}
-    )
-    assert isinstance(await claim(ledger, ReleaseClaim(ACTIVE, "t2")), Appended)
-    assert isinstance(await claim(ledger, TakeClaim(ACTIVE, "t2")), ClaimRefused)
-    assert isinstance(await claim(ledger, ReleaseClaim(ACTIVE, "t1"), TakeClaim(ACTIVE, "t2")), Appended)
-    assert isinstance(await claim(ledger, ReleaseClaim(ACTIVE, "t2"), ReleaseClaim(ACTIVE, "t2")), Appended)
-    assert isinstance(await claim(ledger, TakeClaim(ACTIVE, "t3")), Appended)
-
-
-@pytest.mark.parametrize(
-    ("on", "clear"),
-    [("2022-09-30", True), ("2022-10-01", False), ("2025-09-30", False), ("2025-10-01", True)],
-)
-async def test_a_block_covers_its_days_from_the_first_to_before_the_last(ledger: Ledger, on: str, clear: bool) -> None:
-    await claim(ledger, YEARS)
-    result = await claim(ledger, ClearClaim(PERSON, day(on)))
-    if clear:
-        assert isinstance(result, Appended)
-    else:
-        assert result == ClaimRefused(ClearClaim(PERSON, day(on)), "blocked", {"until": "2025-10-01"})
-
-
-async def test_a_refusal_tells_the_first_clear_day_over_all_owners(ledger: Ledger) -> None:
-    await claim(ledger, YEARS)
-    await claim(ledger, BlockClaim(PERSON, "r2", day("2024-01-01"), day("2027-01-01")))
-    await claim(ledger, BlockClaim(PERSON, "r3", day("2030-01-01"), day("2033-01-01")))
-
-    result = await claim(ledger, ClearClaim(PERSON, day("2023-01-01")))
-
-    assert isinstance(result, ClaimRefused)
-    assert result.detail == {"until": "2027-01-01"}
-
-
 async def test_an_owner_bars_no_day_twice_and_lifts_only_its_own(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
     await claim(ledger, YEARS, BlockClaim(PERSON, "r2", day("2023-01-01"), day("2023-02-01")))
 
@@ -107,19 +52,6 @@ async def test_an_owner_bars_no_day_twice_and_lifts_only_its_own(ledger: Ledger,
     assert isinstance(await claim(ledger, ClearClaim(PERSON, day("2023-01-15"))), ClaimRefused)
     rows = await pool.fetch("SELECT owner, lower(period) AS first FROM ledger.blocks")
     assert [(row["owner"], row["first"]) for row in rows] == [("r2", day("2023-01-01"))]
-
-
-async def test_an_append_sees_what_its_own_claims_have_changed(ledger: Ledger) -> None:
-    await claim(ledger, YEARS)
-    replaced = await claim(
-        ledger,
-        UnblockClaim(PERSON, "r1"),
-        ClearClaim(PERSON, day("2024-01-01")),
-        BlockClaim(PERSON, "r1", day("2023-10-01"), day("2026-10-01")),
-    )
-    assert isinstance(replaced, Appended)
-    assert isinstance(await claim(ledger, ClearClaim(PERSON, day("2022-12-01"))), Appended)
-    assert isinstance(await claim(ledger, ClearClaim(PERSON, day("2026-09-30"))), ClaimRefused)
 
 
 async def test_a_refused_claim_undoes_the_ones_before_it(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
@@ -192,63 +124,6 @@ async def test_a_refusal_in_company_is_confirmed_alone(ledger: Ledger) -> None:
     assert (await ledger.counter(SEAT)).used == 1
 
 
-async def at_once(pool: "asyncpg.Pool[Any]", appends: list[Append]) -> list[AppendResult]:
-    """Send each append through a ledger and so a connection of its own, all at the same time."""
-    ledgers = [Ledger(pool) for _ in appends]
-    try:
-        return await asyncio.gather(*(one.append(each) for one, each in zip(ledgers, appends, strict=True)))
-    finally:
-        for one in ledgers:
-            await one.close()
-
-
-async def test_the_last_seat_is_sold_once(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
-    await claim(ledger, LimitClaim(SEAT, 1))
-    results = await at_once(
-        pool, [append(write(f"trainee/{n}", book=f"book-{n % 4}"), claims=[CountClaim(SEAT, 1)]) for n in range(20)]
-    )
-    assert [type(result) for result in results].count(Appended) == 1
-    assert [type(result) for result in results].count(ClaimRefused) == 19
-    assert (await ledger.counter(SEAT)).used == 1
-
-
-async def test_without_the_claim_the_last_seat_is_sold_many_times(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
-    """The race that the claim is there for: look first, then append."""
-    together = asyncio.Barrier(20)
-
-    async def sell(number: int) -> AppendResult | None:
-        taken = await ledger.streams("2022-zhengzhou", "trainee/")
-        await together.wait()
-        return await ledger.append(append(write(f"trainee/{number}"))) if not taken else None
-
-    sold = await asyncio.gather(*(sell(number) for number in range(20)))
-    assert len([one for one in sold if isinstance(one, Appended)]) > 1
-
-
-async def test_a_key_nobody_has_seen_is_taken_once(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
-    results = await at_once(
-        pool, [append(write(f"t/{n}", book=f"book-{n % 4}"), claims=[TakeClaim(ACTIVE, f"t{n}")]) for n in range(20)]
-    )
-    assert [type(result) for result in results].count(Appended) == 1
-
-
-async def test_a_clear_and_a_block_on_an_unseen_key_never_pass_each_other(
-    ledger: Ledger, pool: "asyncpg.Pool[Any]"
-) -> None:
-    """Whoever comes first decides: a clear that passed came before the block, so its event has the lower number.
-
-    Both write the same book, so that their order can be told; the keys are new, so that no row could be locked.
-    """
-    for attempt in range(10):
-        key = f"restriction:{attempt}"
-        clear = append(write(f"clear/{attempt}"), claims=[ClearClaim(key, day("2023-01-01"))])
-        block = append(write(f"block/{attempt}"), claims=[BlockClaim(key, "r", day("2022-01-01"), day("2024-01-01"))])
-        cleared, blocked = await at_once(pool, [clear, block])
-        assert isinstance(blocked, Appended)
-        if isinstance(cleared, Appended):
-            assert cleared.sequences["2022-zhengzhou"] < blocked.sequences["2022-zhengzhou"]
-
-
 async def test_a_clear_waits_for_a_block_that_is_not_committed(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
     """The same race, held open: the block's transaction has its locks and has not committed when the clear comes."""
     async with pool.acquire() as connection:
@@ -282,3 +157,54 @@ async def test_the_tables_refuse_what_the_function_would_never_write(pool: "asyn
     await pool.execute("INSERT INTO ledger.blocks VALUES ('a', 'c', daterange('2022-01-01', '2022-02-01'))")
     with pytest.raises(asyncpg.ExclusionViolationError):
         await pool.execute("INSERT INTO ledger.blocks VALUES ('a', 'b', daterange('2022-01-31', '2022-03-01'))")
+
+
+POISONED = """
+CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.reply = 'poison' THEN
+        RAISE EXCEPTION 'refused at the commit' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER refuse_poison AFTER INSERT ON ledger.commands
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_poison();
+"""
+"""Lets the function give its answers, and the transaction fail after that, when it is to be committed."""
+
+
+async def test_a_refusal_whose_cause_is_not_committed_is_never_answered(
+    ledger: Ledger, pool: "asyncpg.Pool[Any]"
+) -> None:
+    """The first takes the last seat, so the second is refused in the same call; then the call's commit fails."""
+    await claim(ledger, LimitClaim(SEAT, 1))
+    first = append(write("first"), claims=[CountClaim(SEAT, 1)], reply=b"poison")
+    second = append(write("second"), claims=[CountClaim(SEAT, 1)])
+    async with pool.acquire() as connection:
+        # In a transaction that is rolled back, the answers can be seen: the second is refused because of the first.
+        transaction = connection.transaction()
+        await transaction.start()
+        row = await connection.fetchrow(QUERY, *arguments([prepare(first), prepare(second)]))
+        assert row is not None and row["outcomes"] == ["appended", "refused"]
+        await transaction.rollback()
+        await connection.execute(POISONED)
+        # By itself, as the ledger calls it, nothing is answered before the commit: there is an error in its place.
+        with pytest.raises(asyncpg.CheckViolationError, match="refused at the commit"):
+            await connection.fetchrow(QUERY, *arguments([prepare(first), prepare(second)]))
+
+    rejected, taken = await asyncio.gather(ledger.append(first), ledger.append(second), return_exceptions=True)
+
+    assert isinstance(rejected, AppendRejected)
+    assert isinstance(taken, Appended), "it was refused for a seat that nobody has taken"
+    assert (await ledger.counter(SEAT)).used == 1
+    assert await ledger.read_stream("2022-zhengzhou", "first") == []
+
+
+async def test_a_refusal_whose_cause_is_committed_with_it_is_right(ledger: Ledger) -> None:
+    await claim(ledger, LimitClaim(SEAT, 1))
+    sold, refused = await asyncio.gather(
+        ledger.append(append(write("first"), claims=[CountClaim(SEAT, 1)])),
+        ledger.append(append(write("second"), claims=[CountClaim(SEAT, 1)])),
+    )
+    assert isinstance(sold, Appended)
+    assert refused == ClaimRefused(CountClaim(SEAT, 1), "count_exhausted", {"used": 1, "limit": 1})

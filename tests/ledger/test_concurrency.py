@@ -1,4 +1,4 @@
-"""Many writers and readers at once, and what happens when a connection is lost."""
+"""Many callers at once, and what happens when a connection is lost; `ledger.testing` has the order's contract."""
 
 import asyncio
 from typing import Any
@@ -15,41 +15,6 @@ from tests.ledger.appends import BOOK, append, write
 
 WRITERS = 16
 APPENDS_PER_WRITER = 60
-
-
-async def test_sixteen_writers_leave_dense_sequences_and_no_reader_skips(pool: "asyncpg.Pool[Any]") -> None:
-    ledgers = [Ledger(pool) for _ in range(WRITERS)]
-    books = ("a", "b")
-    written = asyncio.Event()
-
-    async def write_some(number: int) -> None:
-        for place in range(APPENDS_PER_WRITER):
-            order = books if number % 2 else books[::-1]
-            size = 1 + place % 3
-            both = append(*(write(f"{book}/{number}/{place}", events=size, book=book) for book in order))
-            assert isinstance(await ledgers[number].append(both), Appended)
-
-    async def read_along(book: str) -> list[int]:
-        seen: list[int] = []
-        reader = Ledger(pool)
-        while True:
-            finished = written.is_set()
-            page = await reader.read_book(book, seen[-1] if seen else 0, 500)
-            seen.extend(event.sequence for event in page)
-            if finished and not page:
-                return seen
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            readers = [group.create_task(read_along(book)) for book in books for _ in range(2)]
-            await asyncio.gather(*map(write_some, range(WRITERS)))
-            written.set()
-    finally:
-        for one in ledgers:
-            await one.close()
-    total = WRITERS * sum(1 + place % 3 for place in range(APPENDS_PER_WRITER))
-    for reader in readers:
-        assert reader.result() == list(range(1, total + 1))
 
 
 async def test_concurrent_callers_share_commits(ledger: Ledger, pool: "asyncpg.Pool[Any]") -> None:
@@ -70,6 +35,7 @@ async def kill_writers(pool: "asyncpg.Pool[Any]") -> int:
     )
 
 
+@pytest.mark.defect("lost appends on retry")
 async def test_a_lost_connection_is_replaced_and_the_batch_sent_again(
     ledger: Ledger, pool: "asyncpg.Pool[Any]"
 ) -> None:
@@ -80,6 +46,7 @@ async def test_a_lost_connection_is_replaced_and_the_batch_sent_again(
 
 
 @pytest.mark.parametrize("way", ["append", "append_one", "append_plain"])
+@pytest.mark.defect("lost appends on retry")
 async def test_a_crash_between_commit_and_reply_is_answered_with_the_first_answer(
     ledger: Ledger, pool: "asyncpg.Pool[Any]", monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
@@ -108,6 +75,7 @@ async def test_a_crash_between_commit_and_reply_is_answered_with_the_first_answe
     assert len(await ledger.read_stream(BOOK, one.writes[0].stream)) == events
 
 
+@pytest.mark.defect("lost appends on retry")
 async def test_a_process_that_dies_between_commit_and_reply_finds_its_answer(pool: "asyncpg.Pool[Any]") -> None:
     one = append(reply=b"the answer")
     async with pool.acquire() as connection:

@@ -150,7 +150,7 @@ async def test_it_waits_for_a_book_that_is_not_there_yet(
     async with Subscription(readers, BOOK) as subscription:
         waiting = asyncio.create_task(take(subscription, 1))
         await polled_twice(polls)
-        await ledger.append(append(write(book="another")))
+        await ledger.append(append(write("another/1", book="another")))
         await polled_twice(polls)
         assert not waiting.done()
         await ledger.append(append())
@@ -188,6 +188,7 @@ async def test_batches_and_polls_are_bounded(ledger: Ledger, readers: "Pool[Any]
     assert sizes == polls == [10, 10, 5]
 
 
+@pytest.mark.defect("skipped events")
 async def test_the_later_number_cannot_commit_first(
     ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]", polls: list[int]
 ) -> None:
@@ -214,6 +215,7 @@ async def test_the_later_number_cannot_commit_first(
     assert [event.stream for event in await ledger.read_book(BOOK, 3, 9)] == ["first", "first", "second"]
 
 
+@pytest.mark.defect("skipped events")
 async def test_a_number_that_is_given_back_goes_to_the_next_one(
     ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]"
 ) -> None:
@@ -260,6 +262,7 @@ async def test_it_never_reads_past_a_gap(ledger: Ledger, pool: "Pool[Any]", read
     assert subscription.position == missing - 1
 
 
+@pytest.mark.defect("skipped events")
 async def test_without_the_lock_a_late_commit_is_an_error_and_not_a_skipped_event(
     ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]"
 ) -> None:
@@ -276,6 +279,7 @@ async def test_without_the_lock_a_late_commit_is_an_error_and_not_a_skipped_even
     assert await take(subscription, 2) == [2, 3]
 
 
+@pytest.mark.defect("skipped events")
 async def test_sixteen_writers_and_each_reader_sees_every_event_once(pool: "Pool[Any]", readers: "Pool[Any]") -> None:
     total = WRITERS * sum(1 + place % 3 for place in range(APPENDS_PER_WRITER))
 
@@ -295,6 +299,7 @@ async def test_sixteen_writers_and_each_reader_sees_every_event_once(pool: "Pool
         assert one.result() == list(range(1, total + 1))
 
 
+@pytest.mark.defect("notify stalls")
 async def test_a_session_that_is_killed_within_a_poll_is_replaced(
     ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]", caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -507,6 +512,7 @@ async def test_two_readers_of_one_subscription_are_refused(
         assert await waiting == [1]
 
 
+@pytest.mark.defect("notify stalls")
 async def test_waits_double_up_to_the_longest_and_begin_anew_after_an_event(
     ledger: Ledger, readers: "Pool[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -260,3 +260,23 @@ def test_a_key_id_tells_keys_apart_and_holds_nothing_of_them() -> None:
     ids = {key_id(bytes([number]) * 32) for number in range(100)}
     assert len(ids) == 100
     assert key_id(MASTER) == key_id(MASTER) and key_id(MASTER) not in MASTER.hex()
+
+
+async def test_with_a_missing_key_nothing_is_sealed_opened_or_written(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
+    """Of a person nobody knows, of one who was erased, and of a vault that lacks the master key."""
+    kept, erased = await vault.subject_for(NUMBER), await vault.subject_for("11010519491231002X"[::-1])
+    sealed = await vault.seal(kept.id, FIELDS)
+    await vault.erase(erased.id)
+    before = await pool.fetch("SELECT * FROM vault.subjects ORDER BY id")
+    other = Vault(pool, bytes(32), INDEX)
+    for attempt, error in (
+        (vault.seal(uuid4(), FIELDS), SubjectUnknown),
+        (vault.open(uuid4(), sealed), SubjectUnknown),
+        (vault.seal(erased.id, FIELDS), SubjectErased),
+        (other.open(kept.id, sealed), SealBroken),
+        (other.seal(kept.id, FIELDS), SealBroken),
+    ):
+        with pytest.raises(error):
+            await attempt
+    assert await pool.fetch("SELECT * FROM vault.subjects ORDER BY id") == before
+    assert await vault.open(kept.id, sealed) == FIELDS

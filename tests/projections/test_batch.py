@@ -30,10 +30,10 @@ def places(found: list[ParkedEvent]) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(
     ("poison", "reason"),
     [
-        (NewEvent("trainee.promoted", {}), "KeyError"),
+        (NewEvent("trainee.promoted", {}), "UnknownEvent"),
         (NewEvent("nomination.approved", {"level": "village", "by": "Wang Fang"}), "level: literal_error"),
         (NewEvent("nomination.approved", {"level": "county", "by": "x", "extra": 1}), "extra: extra_forbidden"),
-        (as_new(histories.class_planned()), "KeyError"),
+        (as_new(histories.class_planned()), "UnknownEvent"),
     ],
 )
 async def test_a_poison_event_is_parked_and_so_is_the_rest_of_its_stream_but_nothing_else(

@@ -21,6 +21,7 @@ from activities.reach import ReachActivities
 from clock import Clock
 from domain.decision import Actor, Refusal
 from domain.plan import Plan
+from event_schemas import SCHEMAS
 from ledger.schema import migrate as migrate_ledger
 from ledger.store import Ledger
 from projections.checkpoints import Checkpoints
@@ -146,7 +147,7 @@ async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
     @asynccontextmanager
     async def run(client: Client, clock: Clock, *, max_cached_workflows: int = 1_000) -> AsyncIterator[Core]:
         async with asyncpg.create_pool(database_url, min_size=2, max_size=10) as pool:
-            ledger = Ledger(pool)
+            ledger = Ledger(pool, SCHEMAS)
             checkpoints = Checkpoints(pool)
             projector = Projector(pool, ledger)
             prefix = uuid4().hex[:8]

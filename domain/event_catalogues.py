@@ -1,0 +1,16 @@
+"""All events of the domain, by the kind of stream that they stand in (the first part of its name)."""
+
+from collections.abc import Mapping
+
+from domain import campaign, institution, person, restriction_messages, trainee_messages, training_class
+from domain.decision import EventCatalogue
+
+EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
+    "campaign": campaign.EVENTS,
+    "quota": campaign.QUOTA_EVENTS,
+    "trainee": trainee_messages.EVENTS,
+    "class": training_class.EVENTS,
+    "restriction": restriction_messages.EVENTS,
+    "institution": institution.EVENTS,
+    "person": person.EVENTS,
+}

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from command_line import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
@@ -61,7 +60,8 @@ def migrate(state: State = None) -> None:
     from migrations import migrate as migrate_database
 
     async def work() -> int:
-        await migrate_database(configured(state).database_url.get_secret_value())
+        settings = configured(state)
+        await migrate_database(settings.owner_database_url(), settings.database_url.get_secret_value())
         out.print("The database is up to date.")
         return 0
 
@@ -76,13 +76,14 @@ def key(
     """Issue the bureau's first API key. It is shown once; only its hash is kept. All other keys come from the API."""
     from api.permissions import scopes_of
     from api.registry import bureau_of, issue_key
+    from database import application_pool
     from ledger.store import Ledger
 
     bureau = bureau_of(read_plan(plan))
 
     async def work() -> int:
         settings = configured(state)
-        async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+        async with application_pool(settings, min_size=1, max_size=3) as pool:
             ledger = Ledger(pool)
             try:
                 issued = await issue_key(

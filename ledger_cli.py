@@ -18,6 +18,7 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
+from database import operator_pool
 from settings import Settings, key_bytes
 
 ledger_app = typer.Typer(help="Check the ledger, prove what stands in it, carry it away.", no_args_is_help=True)
@@ -35,8 +36,8 @@ PublicKey = Annotated[
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    """A small pool on the configured database."""
-    async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+    """A small pool on the configured database, as its owner: what an operator does here, the application may not."""
+    async with operator_pool(settings, min_size=1, max_size=3) as pool:
         yield pool
 
 

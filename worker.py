@@ -34,6 +34,7 @@ from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
+from database import application_pool, sealer_pool
 from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.vault import Vault
@@ -52,6 +53,7 @@ from workflows.training_class import TrainingClassWorkflow
 log = structlog.get_logger()
 WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
 POOL_SIZE = 12
+SEALER_POOL_SIZE = 2
 MAX_CACHED_WORKFLOWS = 2_000
 # As many of each as one process can feed; every poll that waits costs the server.
 MAX_POLLERS = 4
@@ -83,9 +85,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish what is under way."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            asyncpg.create_pool(
-                settings.database_url.get_secret_value(), min_size=2, max_size=POOL_SIZE, reset=keep_session
-            )
+            application_pool(settings, min_size=2, max_size=POOL_SIZE, reset=keep_session)
+        )
+        sealing = await stack.enter_async_context(
+            sealer_pool(settings, min_size=1, max_size=SEALER_POOL_SIZE, reset=keep_session)
         )
         ledger = Ledger(pool)
         stack.push_async_callback(ledger.close)
@@ -94,7 +97,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         client = await connect(settings)
         worker = create_worker(settings, client, pool, ledger, checkpoints)
         sealer = Sealer(
-            pool,
+            sealing,
             signing_key=key_bytes(settings.signing_key),
             origin=settings.ledger_origin,
             directory=settings.state_dir / "checkpoints",

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-import asyncpg
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import FastAPI
@@ -39,6 +38,7 @@ from api.problems import add_problem_handlers
 from api.registry import Registry
 from api.services import Services
 from clock import clock_for
+from database import application_pool
 from ledger.store import Ledger
 from ledger.vault import Vault
 from projections.plans import PlanStore
@@ -118,8 +118,8 @@ def _app(origin: str, lifespan: Any) -> FastAPI:
 
 async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     pool = await stack.enter_async_context(
-        asyncpg.create_pool(
-            settings.database_url.get_secret_value(),
+        application_pool(
+            settings,
             # No connection is opened before it is needed, so the process starts without its database.
             min_size=0,
             max_size=POOL_SIZE,

@@ -14,8 +14,10 @@ import asyncpg
 
 from ledger.batch import prepare
 from ledger.canonical import parse_event
+from ledger.closing import named
 from ledger.coalescer import Coalescer
-from ledger.errors import LedgerError, PageOutOfRange, StreamTooLong
+from ledger.detaching import Whereabouts
+from ledger.errors import AppendRejected, LedgerError, PageOutOfRange, StreamTooLong
 from ledger.types import Append, AppendResult, Counter, RecordedEvent, StoredReply, StreamHead
 
 PAGE_LIMIT: Final = 10_000
@@ -42,6 +44,7 @@ class Ledger:
             raise LedgerError(f"a ledger needs a pool of at least {MIN_POOL_CONNECTIONS} connections")
         self._pool = pool
         self._coalescer = Coalescer(pool)
+        self._whereabouts = Whereabouts(pool)
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,9 +58,13 @@ class Ledger:
         """Store one append, or say why not; see `ledger.types` for the answers.
 
         Raises a subclass of InvalidAppend for a malformed one, LedgerUnavailable when the database did not answer
-        (then send it again under the same command id: it is stored at most once), AppendRejected, LedgerClosed.
+        (then send it again under the same command id: it is stored at most once), AppendRejected, BookClosed for a
+        book that takes no more events, LedgerClosed.
         """
-        return await (await self._coalescer.enqueue(prepare(append)))
+        try:
+            return await (await self._coalescer.enqueue(prepare(append)))
+        except AppendRejected as error:
+            raise named(error) from error.__cause__
 
     async def append_many(self, appends: list[Append]) -> list[AppendResult]:
         """Store many appends, in their order, and give an answer for each in the same order.
@@ -76,7 +83,7 @@ class Ledger:
             else:
                 results.append(result)
         if errors:
-            raise errors[0]
+            raise named(errors[0]) if isinstance(errors[0], AppendRejected) else errors[0]
         return results
 
     async def find_command(self, command_id: UUID) -> StoredReply | None:
@@ -87,7 +94,10 @@ class Ledger:
         return None if row is None else StoredReply(row["content_hash"], row["reply"])
 
     async def read_stream(self, book: str, stream: str, after_version: int = 0) -> list[RecordedEvent]:
-        """Give a stream's events after a version, in order; none for an unknown stream. Raises StreamTooLong."""
+        """Give a stream's events after a version, in order; none for an unknown stream.
+
+        Raises StreamTooLong, and BookDetached when the book's events are not here any more.
+        """
         rows = await self._pool.fetch(
             "SELECT body FROM ledger.events WHERE book = $1 AND stream = $2 AND version > $3 ORDER BY version LIMIT $4",
             book,
@@ -97,6 +107,8 @@ class Ledger:
         )
         if len(rows) > MAX_STREAM_EVENTS:
             raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events after version {after_version}")
+        if not rows:
+            await self._whereabouts.check(book)
         return [parse_event(row["body"]) for row in rows]
 
     async def stream_version(self, book: str, stream: str) -> int:
@@ -107,7 +119,10 @@ class Ledger:
         return 0 if version is None else int(version)
 
     async def read_book(self, book: str, after_sequence: int, limit: int) -> list[RecordedEvent]:
-        """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap."""
+        """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap.
+
+        Raises BookDetached when the book's events are not here any more.
+        """
         _check_page(limit)
         rows = await self._pool.fetch(
             "SELECT body FROM ledger.events WHERE book = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
@@ -115,6 +130,8 @@ class Ledger:
             after_sequence,
             limit,
         )
+        if not rows:
+            await self._whereabouts.check(book)
         return [parse_event(row["body"]) for row in rows]
 
     async def head(self, book: str) -> int:

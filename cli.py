@@ -11,7 +11,9 @@ from command_line import FAILED, AsJSON, State, configured, err, fail, out, prin
 from demo import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
+from ledger_books_cli import attach, books, close, detach
 from ledger_cli import ledger_app
+from ledger_keys_cli import rotate_index_key, rotate_master_key
 from settings import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -19,6 +21,8 @@ plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=Tru
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
+for each in (books, close, detach, attach, rotate_master_key, rotate_index_key):
+    ledger_app.command()(each)
 
 # ------------------------------------------------------------------------------------------------------- parts
 

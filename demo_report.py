@@ -12,6 +12,7 @@ import asyncpg
 import psutil
 
 from child_processes import StackError
+from database import application_pool
 from demo_screen import Screen
 from domain.plan import Plan
 from ledger.seal import public_key_of

@@ -297,7 +297,9 @@ class LocalStack:
         if not missing:
             return found
         # The service's password opens nothing that a new one does not: it may be made at any time.
-        if missing != [SERVICE_PASSWORD_VARIABLE] and embedded_postgres.data_is_initialised(self.state_dir / "postgresql"):
+        if missing != [SERVICE_PASSWORD_VARIABLE] and embedded_postgres.data_is_initialised(
+            self.state_dir / "postgresql"
+        ):
             raise StackError(
                 f"{path} lacks {', '.join(missing)}, but a database made with it exists.",
                 "Put the first secrets.env back; without its keys nobody can read the names in the ledger. "

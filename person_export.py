@@ -21,6 +21,7 @@ from activities.outbox import START_RECIPIENT
 from domain.identity import parse_identity_number
 from domain.numbers import PEOPLE, active_key, parse_stream_name, restriction_key, stream_name
 from ledger.canonical import instant, parse_event
+from ledger.detaching import detached_books
 from ledger.errors import SubjectErased, SubjectUnknown
 from ledger.types import RecordedEvent
 from ledger.vault import Tombstone, Vault
@@ -84,7 +85,8 @@ async def export_person(
     Times are RFC 3339 text, in UTC. Keys: `person` (his id), `exported_at`, `known_since`, `erased` (None, or `at` and
     `reason`), `personal` (his newest fields, None once erased), `events` (of his own streams, by time; `sealed` is
     replaced by `personal`, opened), `mentions` (events of other streams that name him, without what they say of
-    others), `claims` (`holds` and `barred` days), and `notices` about him with their `deliveries`.
+    others), `claims` (`holds` and `barred` days), `notices` about him with their `deliveries`, and `not_searched`: the
+    detached books, whose events are elsewhere, and whose export is to be looked through for his id.
 
     Raises PersonUnknown, ExportTooLarge, IdentityNumberError for what is no identity number, VaultError when a record
     of his cannot be opened, and asyncpg's errors.
@@ -102,6 +104,7 @@ async def export_person(
         naming = _events(await connection.fetch(_NAMING, marks, ROWS_MAX + 1))
         claims = await _claims(connection, subject)
         notices = await _notices(connection, marks)
+        elsewhere = await detached_books(connection)
     # Opened without a connection in hand: the vault takes one of its own, perhaps from the same pool.
     opened, personal = await _opened(vault, subject, events)
     return {
@@ -114,6 +117,7 @@ async def export_person(
         "mentions": [_envelope(event) for event in naming if (event.book, event.stream) not in own],
         "claims": claims,
         "notices": notices,
+        "not_searched": [{"book": each.book, "place": each.place} for each in elsewhere],
     }
 
 

@@ -40,7 +40,15 @@ def _require_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _require_keys(value: SecretStr) -> SecretStr:
+    for each in _split(value):
+        _require_key(each)
+    return value
+
+
 Key = Annotated[SecretStr, AfterValidator(_require_key)]
+Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
+"""Several keys, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -61,8 +69,12 @@ class Settings(BaseSettings):
     task_queue: str = "xunji"
     # Wraps the key of every person. Losing it loses every name and number in the ledger.
     master_key: Key
+    # Master keys that others still work with or things are still wrapped by, while the key is being replaced.
+    former_master_keys: Keys | None = None
     # Finds a person by an ID number without storing the number.
     index_key: Key
+    # The same for the index key; also where a key that is going to be the current one is made known first.
+    former_index_keys: Keys | None = None
     # Signs the ledger's checkpoints (ed25519 seed).
     signing_key: Key
     smtp_host: str = "127.0.0.1"
@@ -93,6 +105,15 @@ class Settings(BaseSettings):
 def key_bytes(key: SecretStr) -> bytes:
     """The 32 bytes of one of the three keys."""
     return base64.b64decode(key.get_secret_value(), validate=True)
+
+
+def former_keys(keys: SecretStr | None) -> list[bytes]:
+    """The bytes of each of several keys, none when there are none."""
+    return [key_bytes(each) for each in _split(keys)] if keys else []
+
+
+def _split(keys: SecretStr) -> list[SecretStr]:
+    return [SecretStr(each.strip()) for each in keys.get_secret_value().split(",") if each.strip()]
 
 
 def load_settings(state_dir: Path | None = None, **overrides: Any) -> Settings:

@@ -37,13 +37,13 @@ from clock import clock_for
 from database import application_pool, sealer_pool
 from ledger.seal import Sealer
 from ledger.store import Ledger
-from ledger.vault import Vault
 from observability import configure_logging
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from secrets_box import open_secret
-from settings import Settings, key_bytes, load_settings
+from settings import Settings, former_keys, key_bytes, load_settings
 from temporal_client import connect
+from vaults import vault_of
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
 from workflows.restriction import RestrictionWorkflow
@@ -135,10 +135,10 @@ def create_worker(
     mailbox = MailboxActivities(
         pool,
         people=ledger,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault_of(settings, pool),
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
-        open_secret=partial(open_secret, master_key),
+        open_secret=partial(open_secret, master_key, former=former_keys(settings.former_master_keys)),
     )
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(

@@ -20,6 +20,7 @@ from clock import Clock
 from domain.decision import Context, Refusal
 from domain.numbers import book_of, stream_name
 from domain.refusals import refuse
+from ledger.errors import BookClosed, BookDetached
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
 from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
@@ -56,7 +57,11 @@ class LedgerActivities:
             words = f"malformed {request.command}: {type(error).__name__}"
             raise ApplicationError(words, type="Malformed", non_retryable=True) from None
         for attempt in range(MAX_CONFLICTS):
-            outcome = await self._attempt(process, command, request, first=attempt == 0)
+            try:
+                outcome = await self._attempt(process, command, request, first=attempt == 0)
+            except (BookClosed, BookDetached) as error:
+                # An answer and no failure: no repetition would open the book again.
+                return Outcome(refusal=refuse("book_closed", book=error.book))
             if outcome is not None:
                 return outcome
         raise ApplicationError(f"{request.kind}/{request.number} keeps changing", type="Contended")

@@ -40,11 +40,11 @@ from api.services import Services
 from clock import clock_for
 from database import application_pool
 from ledger.store import Ledger
-from ledger.vault import Vault
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
-from settings import Settings, key_bytes
+from settings import Settings, former_keys, key_bytes
 from temporal_client import connect
+from vaults import vault_of
 
 POOL_SIZE: Final = 16
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -130,14 +130,13 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     store = Ledger(pool)
     stack.push_async_callback(store.close)
-    master_key = key_bytes(settings.master_key)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
     return Services(
         settings=settings,
         pool=pool,
         ledger=store,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault_of(settings, pool),
         plans=plans,
         clock=clock_for(settings.clock, pool),
         keys=Keys(pool),
@@ -146,7 +145,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         registry=Registry(store),
         temporal=link,
         commands=Commands(link, settings.task_queue),
-        box=SecretsBox(master_key),
+        box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
         digest_key=_digest_key(key_bytes(settings.index_key)),
     )
 

@@ -123,6 +123,7 @@ REFUSALS: dict[str, ProblemType] = {
         ("dates_out_of_order", 422, "The dates are out of order", "日期顺序有误"),
         ("dates_outside_campaign", 422, "The dates are outside the campaign", "日期超出项目期"),
         ("school_of_another_county", 422, "The school belongs to another county", "学校不属于该区县"),
+        ("book_closed", 409, "The book is closed", "账本已封账"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

@@ -20,7 +20,8 @@ from api.validation import Fault, faults_of, is_malformed, is_unknown_path
 from clock import ClockError
 from domain.decision import Reason, Refusal
 from domain.identity import IdentityNumberError
-from ledger.errors import LedgerUnavailable
+from domain.refusals import refuse
+from ledger.errors import BookClosed, BookDetached, LedgerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -210,6 +211,8 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
+        case BookClosed() | BookDetached():
+            return refused(refuse("book_closed", book=error.book))
         case ClockError():
             return _clock_missing(error)
         case OSError():
@@ -304,6 +307,8 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         LedgerUnavailable,
+        BookClosed,
+        BookDetached,
         ClockError,
         OSError,
     )

@@ -22,7 +22,7 @@ from ledger.seal import SEAL_INTERVAL_S, Sealer
 
 CLOSED_CONSTRAINT: Final = "book_is_closed"
 SEAL_ATTEMPTS: Final = 20
-"""As often a closed book is looked at for its checkpoint: another process may be sealing, or lead with an older head."""
+"""So often a closed book is looked at for its checkpoint: another process may be sealing at that moment."""
 
 MAX_REASON_LENGTH: Final = 500
 _ACTOR: Final = re.compile(r"[a-z0-9][a-z0-9._:@/-]{0,99}")
@@ -31,7 +31,7 @@ _FAILING_BOOK: Final = re.compile(r"\(([a-z0-9][a-z0-9._-]{0,99}),")
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A book was closed by `actor` for `reason`, with `size` events; `root_hex` is the root that was signed over them."""
+    """A book was closed by `actor` for `reason`, with `size` events; `root_hex` is the root signed over them."""
 
     book: str
     size: int

@@ -19,6 +19,7 @@ from typing import Any, Final
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from ledger.advance import Advance, uncounted
 from ledger.archive_audit import Event, Reading, Wrong
 from ledger.checkpoint import open_note
 from ledger.closing import check_words
@@ -58,7 +59,9 @@ INSERT INTO ledger.procedures (book, act, actor, reason, size, root, place) VALU
 RETURNING at
 """
 # The hash of the bytes and not the stored hash: it is the bytes that were exported.
-_LEAVES: Final = "SELECT sequence, sha256('\\x00'::bytea || body) AS leaf FROM {table} WHERE book = $1 ORDER BY sequence"
+_LEAVES: Final = (
+    "SELECT sequence, sha256('\\x00'::bytea || body) AS leaf FROM {table} WHERE book = $1 ORDER BY sequence"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,13 @@ class Whereabouts:
         self._here[book] = now
 
 
+async def refuse_detached(connection: AnyConnection, book: str) -> None:
+    """Raise BookDetached when the book's events are elsewhere."""
+    place = await connection.fetchval(_WHERE_NOW, book)
+    if place is not None:
+        raise BookDetached(book, place)
+
+
 async def detached_books(database: "asyncpg.Pool[Any] | AnyConnection") -> list[Detached]:
     """The books whose events are not in the database, by name."""
     return [
@@ -122,12 +132,15 @@ async def detach_book(
     reason: str,
     place: str = "",
     drop: bool = False,
+    advance: Advance = uncounted,
 ) -> Detached:
     """Take the events of a closed book out, as the owner, after `export` was audited and compared with the rows.
 
     `place` is what readers are told (`export` itself when left out). With `drop` the rows are gone for good from this
-    database; otherwise they stand aside in a table of their own. Raises BookUnknown, BookNotClosed, BookDetached,
-    BookNotSealed, ExportDiffers, BookBusy, InvalidProcedure, OSError and asyncpg's errors; nothing is changed then.
+    database; otherwise they stand aside in a table of their own. `advance` counts every event twice.
+
+    Raises BookUnknown, BookNotClosed, BookDetached, BookNotSealed, ExportDiffers, BookBusy, InvalidProcedure, OSError
+    and asyncpg's errors; nothing is changed then.
     """
     check_words(actor, reason)
     said = place or str(export.absolute())
@@ -135,12 +148,12 @@ async def detach_book(
     if detached:
         raise BookDetached(book, await pool.fetchval(_WHERE_NOW, book))
     root = await _signed_root(pool, book, size, public_key)
-    await asyncio.to_thread(_audit, export, public_key, book, size, root)
+    await asyncio.to_thread(_audit, export, public_key, book, size, root, advance)
     table = f"ledger.events_{number}"
     # In a transaction of its own: a partition that a cursor has read cannot be taken out in the same one. Nothing comes
     # between, because the book is closed and its rows are guarded.
-    async with pool.acquire() as connection, connection.transaction(readonly=True):
-        if await _root_over(connection, table, book, size) != root:
+    async with pool.acquire() as reader, reader.transaction(readonly=True):
+        if await _root_over(reader, table, book, size, advance) != root:
             raise ExportDiffers(f"the rows of {book} are not those that were signed and exported: verify the book")
     async with _partitions_changing(pool) as connection:
         if await _head(connection, book) != (size, number, False):
@@ -162,6 +175,7 @@ async def attach_book(
     actor: str,
     reason: str,
     export: Path | None = None,
+    advance: Advance = uncounted,
 ) -> Attached:
     """Bring a detached book's events back, as the owner: the table that stands aside, or else `export`.
 
@@ -188,7 +202,7 @@ async def attach_book(
             assert export is not None, "refused above"
             await connection.execute("SELECT ledger.create_partition($1)", book)
             await _copy(connection, export, public_key, book, size, root)
-        if await _root_over(connection, table, book, size) != root:
+        if await _root_over(connection, table, book, size, advance) != root:
             raise ExportDiffers(f"the rows of {book} that stand aside are not those that were signed: give its export")
         await connection.execute("UPDATE ledger.books SET detached_at = NULL WHERE book = $1", book)
         await connection.execute(_RECORD, book, "attached", actor, reason, size, root, "")
@@ -227,12 +241,12 @@ async def _signed_root(pool: "asyncpg.Pool[Any]", book: str, size: int, public_k
     return signed.root
 
 
-def _audit(export: Path, public_key: Ed25519PublicKey, book: str, size: int, root: bytes) -> None:
+def _audit(export: Path, public_key: Ed25519PublicKey, book: str, size: int, root: bytes, advance: Advance) -> None:
     reading = Reading(export, public_key)
     try:
         _compare(reading, book, size, root)
-        for _ in reading.pages():
-            pass
+        for page in reading.pages():
+            advance(len(page))
     except Wrong as found:
         raise ExportDiffers(f"the export in {export} is not right: {found}") from None
     finally:
@@ -269,7 +283,7 @@ async def _events(reading: Reading) -> AsyncIterator[Event]:
             yield event
 
 
-async def _root_over(connection: AnyConnection, table: str, book: str, size: int) -> bytes:
+async def _root_over(connection: AnyConnection, table: str, book: str, size: int, advance: Advance) -> bytes:
     frontier = Frontier()
     rows = await connection.cursor(_LEAVES.format(table=table), book)
     while page := await rows.fetch(LEAVES_PER_FETCH):
@@ -277,6 +291,7 @@ async def _root_over(connection: AnyConnection, table: str, book: str, size: int
             if row["sequence"] != expected:
                 raise ExportDiffers(f"event {expected} of {book} is missing: verify the book")
         frontier.extend([row["leaf"] for row in page])
+        advance(len(page))
     if frontier.size != size:
         raise ProcedureError(f"{book} has {size} events by its head row, and {frontier.size} are left: verify the book")
     return frontier.root()

@@ -97,7 +97,10 @@ def test_the_owner_of_the_local_stack_is_not_taken_for_that_of_another_database(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write(tmp_path / "secrets.env", {name: value for name, value in COMPLETE.items() if "KEY" in name})
-    local = {"DATABASE_URL": "postgresql://service@local/x", "XUNJI_MIGRATION_DATABASE_URL": "postgresql://owner@local/x"}
+    local = {
+        "DATABASE_URL": "postgresql://service@local/x",
+        "XUNJI_MIGRATION_DATABASE_URL": "postgresql://owner@local/x",
+    }
     write(tmp_path / "stack.env", local)
     assert load_settings(tmp_path).owner_database_url() == "postgresql://owner@local/x"
     monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/x")

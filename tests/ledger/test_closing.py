@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -17,8 +17,8 @@ from ledger.verify import verify
 from tests.ledger.appends import BOOK, append, claiming, fill, notice, write
 
 KEY = bytes(range(32))
-WHO = {"actor": "operator:ci", "reason": "the year is over"}
-Pool = "asyncpg.Pool[Any]"
+WHO: dict[str, Any] = {"actor": "operator:ci", "reason": "the year is over"}
+Pool: TypeAlias = "asyncpg.Pool[Any]"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def sealer(pool: Pool, tmp_path: Path) -> Sealer:
 async def counts(pool: Pool) -> dict[str, int]:
     """How many rows each table of the ledger has."""
     tables = ("books", "events", "streams", "commands", "outbox", "counters", "holds", "procedures")
-    return {table: await pool.fetchval(f"SELECT count(*) FROM ledger.{table}") for table in tables}  # noqa: S608
+    return {table: await pool.fetchval(f"SELECT count(*) FROM ledger.{table}") for table in tables}
 
 
 async def test_closing_seals_at_once_and_says_who_and_why(ledger: Ledger, pool: Pool, sealer: Sealer) -> None:
@@ -37,6 +37,7 @@ async def test_closing_seals_at_once_and_says_who_and_why(ledger: Ledger, pool: 
     closing = await close_book(pool, sealer, BOOK, **WHO)
     assert (closing.book, closing.size, closing.actor, closing.reason) == (BOOK, 5, "operator:ci", "the year is over")
     sealed = await pool.fetchrow("SELECT size, root FROM ledger.checkpoints")
+    assert sealed is not None
     assert (sealed["size"], sealed["root"].hex()) == (5, closing.root_hex)
     (report,) = await verify(pool, public_key_of(KEY), BOOK)
     assert report.verified

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -30,8 +30,8 @@ from tests.ledger.appends import BOOK, append, fill, write
 
 KEY = bytes(range(32))
 PUBLIC = public_key_of(KEY)
-WHO = {"actor": "operator:ci", "reason": "older than five years"}
-Pool = "asyncpg.Pool[Any]"
+WHO: dict[str, Any] = {"actor": "operator:ci", "reason": "older than five years"}
+Pool: TypeAlias = "asyncpg.Pool[Any]"
 
 
 @pytest.fixture

@@ -59,9 +59,11 @@ class LedgerActivities:
         for attempt in range(MAX_CONFLICTS):
             try:
                 outcome = await self._attempt(process, command, request, first=attempt == 0)
-            except (BookClosed, BookDetached) as error:
-                # An answer and no failure: no repetition would open the book again.
+            # Answers and no failures: no repetition would open the book again, or bring it back.
+            except BookClosed as error:
                 return Outcome(refusal=refuse("book_closed", book=error.book))
+            except BookDetached as error:
+                return Outcome(refusal=refuse("book_detached", book=error.book))
             if outcome is not None:
                 return outcome
         raise ApplicationError(f"{request.kind}/{request.number} keeps changing", type="Contended")

@@ -211,8 +211,11 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
-        case BookClosed() | BookDetached():
+        case BookClosed():
             return refused(refuse("book_closed", book=error.book))
+        case BookDetached():
+            # Where it is concerns operators; the error says so to them.
+            return refused(refuse("book_detached", book=error.book))
         case ClockError():
             return _clock_missing(error)
         case OSError():

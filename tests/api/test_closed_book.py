@@ -1,4 +1,4 @@
-"""What the front door says of a book that takes nothing more: a refusal with its remedy, and no failure of a workflow."""
+"""What the front door says of a book that takes nothing more: a refusal with its remedy, not a failing workflow."""
 
 from pathlib import Path
 

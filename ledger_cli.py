@@ -333,11 +333,26 @@ def erase(
     state: State = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold."""
+    """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold.
+
+    Refused while a restriction of the person runs.
+    """
+    from clock import clock_for
+    from domain.calendar import local_date
+    from person_export import barred_until
 
     async def work() -> int:
         settings = configured(state)
         subject = _person(who)
+        async with database(settings) as pool:
+            today = local_date(await clock_for(settings.clock, pool).now())
+            until = await barred_until(pool, subject, today)
+        if until is not None:
+            fail(
+                f"A restriction of {subject} runs until {until}, and its record is kept until then.\n"
+                "  → Tell the person that day, and erase after it.",
+                REFUSED,
+            )
         if not yes and not typer.confirm(f"Erase {subject} for ever?", err=True):
             return REFUSED
         async with database(settings) as pool:

@@ -5,6 +5,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,12 +15,15 @@ import pytest_asyncio
 from typer.testing import CliRunner, Result
 
 from cli import app
+from domain.calendar import SHANGHAI
+from domain.numbers import restriction_key
 from exit_codes import MISUSED, REFUSED
 from ledger.seal import Sealer
 from ledger.store import Ledger
+from ledger.types import BlockClaim
 from ledger.vault import Vault
 from migrations import migrate
-from tests.ledger.appends import append, write
+from tests.ledger.appends import append, claiming, write
 
 BOOK, STREAM = "2022-script", "trainee/1"
 SIGNING_KEY, MASTER_KEY, INDEX_KEY = (secrets.token_bytes(32) for _ in range(3))
@@ -131,6 +135,23 @@ async def test_a_person_is_shown_erased_and_not_shown_again(xunji: Run, database
     assert json.loads(shown.output)["erased"]["reason"] == "retention"
     unknown = await xunji("ledger", "person", str(uuid4()))
     assert unknown.exit_code == REFUSED
+
+
+async def test_case_66_nobody_is_erased_while_his_restriction_runs(xunji: Run, database_url: str) -> None:
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=3) as pool, Ledger(pool) as ledger:
+        vault = Vault(pool, MASTER_KEY, INDEX_KEY)
+        barred, over = (await vault.subject_for("first")).id, (await vault.subject_for("second")).id
+        today = datetime.now(SHANGHAI).date()
+        await ledger.append(
+            claiming(
+                BlockClaim(restriction_key(barred), "r1", today - timedelta(days=1), today + timedelta(days=1)),
+                BlockClaim(restriction_key(over), "r2", today - timedelta(days=2), today),
+            )
+        )
+    kept = await xunji("ledger", "erase", str(barred), "--yes")
+    assert (kept.exit_code, f"until {today + timedelta(days=1)}" in kept.output) == (REFUSED, True), kept.output
+    assert json.loads((await xunji("ledger", "person", str(barred))).output)["erased"] is None
+    assert (await xunji("ledger", "erase", str(over), "--yes", "--json")).exit_code == 0
 
 
 async def test_a_book_is_closed_detached_and_attached_and_says_where_it_is(xunji: Run, tmp_path: Path) -> None:

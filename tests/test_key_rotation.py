@@ -120,7 +120,7 @@ async def test_afterwards_the_new_keys_are_enough_and_the_old_ones_open_nothing(
             await old.open(person, sealed)
         with pytest.raises(IndexKeyMissing):
             await old.find(NUMBER)
-        endpoint, secret = await pool.fetchrow("SELECT id, secret_sealed FROM app.webhook_endpoints")
+        ((endpoint, secret),) = await pool.fetch("SELECT id, secret_sealed FROM app.webhook_endpoints")
         assert open_secret(NEW_MASTER, endpoint, secret) == "whsec_first"
         with pytest.raises(SecretBroken):
             open_secret(OLD_MASTER, endpoint, secret)

@@ -20,11 +20,12 @@ RELEASES = Path(__file__).parent / "releases"
 BEFORE = sorted(path.stem for path in RELEASES.glob("*.sql"))
 SCHEMAS = ["ledger", "vault", "app"]
 
-# Types and the order of parameters by name; a function is called by them.
+# What a process may call, by name and types of parameters. Functions that only other functions call may go.
 FUNCTIONS = """
 SELECT format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) AS name,
        pg_get_function_result(p.oid) AS result
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($1)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = ANY ($1) AND has_function_privilege('xunji_app', p.oid, 'EXECUTE')
 """
 COLUMNS = """
 SELECT format('%I.%I.%I', n.nspname, c.relname, a.attname) AS name, format_type(a.atttypid, a.atttypmod) AS result
@@ -59,7 +60,7 @@ def decoded(value: Any) -> Any:
 
 async def surface(connection: "asyncpg.Connection[Any]") -> dict[str, str]:
     """Every function and column by its name, with its type."""
-    found = {}
+    found: dict[str, str] = {}
     for query in (FUNCTIONS, COLUMNS):
         found |= {row["name"]: row["result"] for row in await connection.fetch(query, SCHEMAS)}
     return found

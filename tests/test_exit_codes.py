@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import exit_codes
 from cli import app
 from exit_codes import INTERRUPTED, MISUSED, OK, REFUSED, UNAVAILABLE, WRONG, code_of
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, LedgerUnavailable
 from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.vault import Vault
@@ -268,6 +268,11 @@ def test_every_error_of_the_ledger_has_a_code() -> None:
 
     for kind in kinds(LedgerError):
         assert code_of(kind.__new__(kind)) in (WRONG, MISUSED, REFUSED, UNAVAILABLE), kind.__name__
+
+
+def test_a_ledger_that_is_away_is_to_be_tried_again_and_not_taken_for_a_refusal() -> None:
+    assert code_of(LedgerUnavailable("away")) == UNAVAILABLE
+    assert code_of(LedgerError("no")) == REFUSED
 
 
 def test_a_defect_has_no_code() -> None:

@@ -5,14 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 
 from command_line import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
 from demo import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
+from ledger_books_cli import attach, books, close, detach
 from ledger_cli import ledger_app
+from ledger_keys_cli import rotate_index_key, rotate_master_key
 from settings import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -20,6 +21,8 @@ plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=Tru
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
+for each in (books, close, detach, attach, rotate_master_key, rotate_index_key):
+    ledger_app.command()(each)
 
 # ------------------------------------------------------------------------------------------------------- parts
 
@@ -61,7 +64,8 @@ def migrate(state: State = None) -> None:
     from migrations import migrate as migrate_database
 
     async def work() -> int:
-        await migrate_database(configured(state).database_url.get_secret_value())
+        settings = configured(state)
+        await migrate_database(settings.owner_database_url(), settings.database_url.get_secret_value())
         out.print("The database is up to date.")
         return 0
 
@@ -76,6 +80,7 @@ def key(
     """Issue the bureau's first API key. It is shown once; only its hash is kept. All other keys come from the API."""
     from api.permissions import scopes_of
     from api.registry import bureau_of, issue_key
+    from database import application_pool
     from event_schemas import SCHEMAS
     from ledger.store import Ledger
 
@@ -83,7 +88,7 @@ def key(
 
     async def work() -> int:
         settings = configured(state)
-        async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+        async with application_pool(settings, min_size=1, max_size=3) as pool:
             ledger = Ledger(pool, SCHEMAS)
             try:
                 issued = await issue_key(

@@ -45,6 +45,14 @@ CREATE TABLE IF NOT EXISTS app.demo_clock (
     cap_app         timestamptz NOT NULL CHECK (cap_app >= anchor_app),
     pace            float8 NOT NULL CHECK (pace > 0)
 );
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'xunji_app') THEN
+        GRANT USAGE ON SCHEMA app TO xunji_app;
+        GRANT SELECT, UPDATE ON app.demo_clock TO xunji_app;
+    END IF;
+END
+$$;
 """
 
 START_SQL = """

@@ -174,7 +174,7 @@ class Demo:
 
     async def _prepare_database(self, stack: LocalStack) -> None:
         """The schema, the clock at the campaign's beginning, and the key with which the bureau begins."""
-        await migrate(stack.database_url)
+        await migrate(stack.database_url, stack.application_url)
         first = first_instant(self.programme)
         async with asyncpg.create_pool(stack.database_url, min_size=1, max_size=2) as pool:
             async with pool.acquire() as connection:

@@ -12,6 +12,7 @@ import asyncpg
 import psutil
 
 from child_processes import StackError
+from database import application_pool
 from demo_screen import Screen
 from domain.plan import Plan
 from ledger.seal import public_key_of
@@ -105,7 +106,7 @@ async def gather(
     settings: Settings, bureau: Desk, campaign: str, *, webhooks: WebhookReceiver, mails: MailReceiver
 ) -> Outcome:
     """Wait until everything is delivered and sealed, and count. Raises StackError when that does not come about."""
-    async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=2) as pool:
+    async with application_pool(settings, min_size=1, max_size=2) as pool:
         await _wait_until_quiet(pool, bureau)
         notices = await _notices(pool)
         key = public_key_of(key_bytes(settings.signing_key))

@@ -1,6 +1,6 @@
 """`xunji ledger …`: check the ledger, prove what stands in it, carry it away.
 
-Exit codes: 0 everything is as it should be, 1 something is wrong or not there, 2 the command was misused.
+What the exit codes say stands in `exit_codes` and in `docs/runbooks/exit-codes.md`.
 """
 
 import base64
@@ -18,8 +18,28 @@ import orjson
 import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
+from command_line import AsJSON, State, configured, fail, out, print_json, run
+from command_progress import progress
+from database import operator_pool
+from exit_codes import MISUSED, OK, REFUSED, WRONG, code_of
+from ledger.errors import LedgerError
 from settings import Settings, key_bytes
+from vaults import vault_of
+
+# Every book that has a head row, checkpoints or events: one that lost its head row is not to be passed over. The
+# recursion hops from one book of the events to the next by the index.
+_SIZES = """
+WITH RECURSIVE held(book) AS (
+    SELECT min(book) FROM ledger.events
+    UNION ALL
+    SELECT (SELECT min(e.book) FROM ledger.events e WHERE e.book > held.book) FROM held WHERE held.book IS NOT NULL
+)
+SELECT n.book, coalesce(b.sequence, 0) AS size
+FROM (
+    SELECT book FROM ledger.books UNION SELECT book FROM ledger.checkpoints
+    UNION SELECT book FROM held WHERE book IS NOT NULL
+) n LEFT JOIN ledger.books b USING (book)
+"""
 
 if TYPE_CHECKING:
     from stream_history import StreamHistory
@@ -39,8 +59,8 @@ PublicKey = Annotated[
 
 @asynccontextmanager
 async def database(settings: Settings) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    """A small pool on the configured database."""
-    async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=3) as pool:
+    """A small pool on the configured database, as its owner: what an operator does here, the application may not."""
+    async with operator_pool(settings, min_size=1, max_size=3) as pool:
         yield pool
 
 
@@ -51,20 +71,33 @@ def verify(
     as_json: AsJSON = False,
 ) -> None:
     """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
+    from ledger.detaching import detached_books
     from ledger.seal import public_key_of
     from ledger.verify import verify as verify_ledger
 
     async def work() -> int:
         settings = configured(state)
+        key = public_key_of(key_bytes(settings.signing_key))
         async with database(settings) as pool:
-            reports = await verify_ledger(pool, public_key_of(key_bytes(settings.signing_key)), book)
+            elsewhere = {each.book: each.place for each in await detached_books(pool)}
+            if book in elsewhere:
+                fail(f"The events of {book} are in {elsewhere[book]}.\n  → Audit its export there.", REFUSED)
+            sizes = {row["book"]: row["size"] for row in await pool.fetch(_SIZES)}
+            names = [book] if book is not None else sorted(set(sizes) - set(elsewhere))
+            reports = []
+            with progress("Verifying", sum(sizes.get(each, 0) for each in names)) as advance:
+                for each in names:
+                    reports += await verify_ledger(pool, key, each)
+                    advance(sizes.get(each, 0))
         if as_json:
             print_json([asdict(each) for each in reports])
         else:
-            for each in reports:
-                verdict = "verified" if each.verified else f"WRONG: {each.problem} at {each.first_wrong}"
-                out.print(f"{each.book:20} {each.size:8} events  {each.root_hex}  {verdict}", highlight=False)
-        return 0 if all(each.verified for each in reports) else FAILED
+            for report in reports:
+                verdict = "verified" if report.verified else f"WRONG: {report.problem} at {report.first_wrong}"
+                out.print(f"{report.book:20} {report.size:8} events  {report.root_hex}  {verdict}", highlight=False)
+            for name, place in elsewhere.items() if book is None else ():
+                out.print(f"{name:20} detached, not verified here; its events are in {place}", highlight=False)
+        return OK if all(each.verified for each in reports) else WRONG
 
     run(work())
 
@@ -83,7 +116,7 @@ def lag(state: State = None, as_json: AsJSON = False) -> None:
             for each in books:
                 parked = f"  {each.parked} PARKED" if each.parked else ""
                 out.print(f"{each.book:20} {each.head:8} events, {each.lag:6} behind{parked}", highlight=False)
-        return FAILED if any(each.parked for each in books) else 0
+        return WRONG if any(each.parked for each in books) else OK
 
     run(work())
 
@@ -114,7 +147,7 @@ def show(
             print_json(shown.as_json())
         else:
             print_history(shown)
-        return FAILED if shown.problem else 0
+        return WRONG if shown.problem else OK
 
     run(work())
 
@@ -138,14 +171,18 @@ def print_history(shown: "StreamHistory") -> None:
 
 
 @ledger_app.command("public-key")
-def public_key(state: State = None) -> None:
+def public_key(state: State = None, as_json: AsJSON = False) -> None:
     """Print the key with which checkpoints, exports and proofs are checked: base64 of 32 bytes."""
     from ledger.seal import public_key_of
 
     async def work() -> int:
         key = public_key_of(key_bytes(configured(state).signing_key))
-        typer.echo(base64.b64encode(key.public_bytes_raw()).decode())
-        return 0
+        text = base64.b64encode(key.public_bytes_raw()).decode()
+        if as_json:
+            print_json({"public_key": text})
+        else:
+            typer.echo(text)
+        return OK
 
     run(work())
 
@@ -161,18 +198,21 @@ def export_(book: Book, directory: Directory, state: State = None, as_json: AsJS
     async def work() -> int:
         settings = configured(state)
         async with database(settings) as pool:
-            report = await export_book(
-                pool,
-                book,
-                directory,
-                signing_key=key_bytes(settings.signing_key),
-                origin=settings.ledger_origin,
-            )
+            size = await pool.fetchval("SELECT sequence FROM ledger.books WHERE book = $1", book)
+            with progress("Exporting", size) as advance:
+                report = await export_book(
+                    pool,
+                    book,
+                    directory,
+                    signing_key=key_bytes(settings.signing_key),
+                    origin=settings.ledger_origin,
+                    advance=advance,
+                )
         if as_json:
             print_json(asdict(report))
         else:
             out.print(f"{report.book}: {report.size} events in {directory}, root {report.root_hex}", highlight=False)
-        return 0
+        return OK
 
     run(work())
 
@@ -183,14 +223,16 @@ def audit(directory: Directory, public_key: PublicKey = None, state: State = Non
     from ledger.archive_audit import audit as audit_export
 
     async def work() -> int:
-        report = audit_export(directory, _key(public_key, state))
+        key = _key(public_key, state)
+        with progress("Auditing", _announced(directory)) as advance:
+            report = audit_export(directory, key, advance=advance)
         if as_json:
             print_json(asdict(report))
         elif report.verified:
             out.print(f"{report.book}: {report.size} events, root {report.root_hex}, verified", highlight=False)
         else:
             out.print(f"WRONG: {report.problem}: {report.detail}", highlight=False, markup=False)
-        return 0 if report.verified else FAILED
+        return OK if report.verified else WRONG
 
     run(work())
 
@@ -201,13 +243,15 @@ def import_(directory: Directory, public_key: PublicKey = None, state: State = N
     from ledger.archive import import_book
 
     async def work() -> int:
+        key = _key(public_key, state)
         async with database(configured(state)) as pool:
-            report = await import_book(pool, directory, _key(public_key, state))
+            with progress("Importing", _announced(directory)) as advance:
+                report = await import_book(pool, directory, key, advance=advance)
         if as_json:
             print_json(asdict(report))
         else:
             out.print(f"{report.book}: {report.events} events of {report.streams} streams are back", highlight=False)
-        return 0
+        return OK
 
     run(work())
 
@@ -221,13 +265,15 @@ def prove(
     sequence: Annotated[int | None, typer.Argument(help="The event that is to be proved.")] = None,
     since: Annotated[int | None, typer.Option(help="Prove that nothing before this checkpoint's size changed.")] = None,
     state: State = None,
+    as_json: AsJSON = True,
 ) -> None:
     """Print, as JSON, what an auditor needs: the proof, the event, and the signed checkpoints. See `check-proof`."""
+    assert as_json, "there is no other form"
     from ledger.proofs import consistency_proof, inclusion_proof
 
     async def work() -> int:
         if (sequence is None) == (since is None):
-            fail("Give the sequence of an event, or --since with the size of an earlier checkpoint.")
+            fail("Give the sequence of an event, or --since with the size of an earlier checkpoint.", MISUSED)
         async with database(configured(state)) as pool:
             size, note = await _checkpoint(pool, book, None)
             if sequence is not None:
@@ -240,7 +286,7 @@ def prove(
                 first, first_note = await _checkpoint(pool, book, since)
                 growth = await consistency_proof(pool, book, first, size)
                 print_json({"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]})
-        return 0
+        return OK
 
     run(work())
 
@@ -250,33 +296,56 @@ def check_proof(
     file: Annotated[Path, typer.Argument(help="What `xunji ledger prove` printed.")],
     public_key: PublicKey = None,
     state: State = None,
+    as_json: AsJSON = False,
 ) -> None:
     """Check a proof without any database; exit code 1 when it proves nothing."""
-    from ledger.checkpoint import open_note
-    from ledger.proofs import ConsistencyProof, InclusionProof, check_consistency, check_inclusion
 
     async def work() -> int:
         key = _key(public_key, state)
         try:
-            document: Any = orjson.loads(file.read_bytes())
-            text = orjson.dumps(document["proof"]).decode()
-            notes = [open_note(note, key) for note in document["checkpoints"]]
-            event = document.get("event")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            fail(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
-        if event is not None and len(notes) == 1:
-            check_inclusion(InclusionProof.from_json(text), str(event).encode(), notes[0])
-            out.print(f"The event is in {notes[0].origin} as it was signed at {notes[0].size} events.", highlight=False)
-        elif event is None and len(notes) == 2:
-            check_consistency(ConsistencyProof.from_json(text), *notes)
-            out.print(
-                f"{notes[1].origin} grew from {notes[0].size} to {notes[1].size} events, unchanged.", highlight=False
-            )
+            said = _checked(file, key)
+        except LedgerError as error:
+            code = code_of(error)
+            assert code is not None, "every error of the ledger has a code"
+            if as_json:
+                print_json({"proved": False, "detail": str(error)})
+                raise typer.Exit(code) from None
+            fail(str(error), code)
+        if as_json:
+            print_json({"proved": True, "detail": said})
         else:
-            fail(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
-        return 0
+            out.print(said, highlight=False)
+        return OK
 
     run(work())
+
+
+def _checked(file: Path, key: Ed25519PublicKey) -> str:
+    """What the proof in the file proves. Raises CheckpointError or ProofError when it proves nothing."""
+    from ledger.checkpoint import open_note
+    from ledger.proofs import (
+        ConsistencyProof,
+        InclusionProof,
+        MalformedProof,
+        check_consistency,
+        check_inclusion,
+    )
+
+    foreign = MalformedProof(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
+    try:
+        document: Any = orjson.loads(file.read_bytes())
+        text = orjson.dumps(document["proof"]).decode()
+        notes = [open_note(note, key) for note in document["checkpoints"]]
+        event = document.get("event")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise foreign from None
+    if event is not None and len(notes) == 1:
+        check_inclusion(InclusionProof.from_json(text), str(event).encode(), notes[0])
+        return f"The event is in {notes[0].origin} as it was signed at {notes[0].size} events."
+    if event is None and len(notes) == 2:
+        check_consistency(ConsistencyProof.from_json(text), *notes)
+        return f"{notes[1].origin} grew from {notes[0].size} to {notes[1].size} events, unchanged."
+    raise foreign
 
 
 # ------------------------------------------------------------------------------------------------------- privacy
@@ -286,22 +355,25 @@ def check_proof(
 def person(
     who: Annotated[str, typer.Argument(help="The person's id, or - to be asked for the identity number.")],
     state: State = None,
+    as_json: AsJSON = True,
 ) -> None:
     """Print everything known about a person as JSON: the answer to a request for access. Hand it to nobody else."""
+    assert as_json, "there is no other form"
     from domain.identity import IdentityNumberError
-    from ledger.vault import Vault
     from person_export import PersonExportError, export_person
 
     async def work() -> int:
         settings = configured(state)
         wanted = _person(who) if who != "-" else typer.prompt("Identity number", hide_input=True)
         async with database(settings) as pool:
-            vault = Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
+            vault = vault_of(settings, pool)
             try:
                 print_json(await export_person(pool, vault, wanted))
-            except (PersonExportError, IdentityNumberError) as error:
-                fail(str(error))
-        return 0
+            except PersonExportError as error:
+                fail(str(error), REFUSED)
+            except IdentityNumberError as error:
+                fail(str(error), MISUSED)
+        return OK
 
     run(work())
 
@@ -312,22 +384,40 @@ def erase(
     reason: Annotated[str, typer.Option(help="A code, e.g. requested or retention.")] = "requested",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask. There is no way back.")] = False,
     state: State = None,
+    as_json: AsJSON = False,
 ) -> None:
-    """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold."""
-    from ledger.vault import Vault
+    """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold.
+
+    Refused while a restriction of the person runs.
+    """
+    from clock import clock_for
+    from domain.calendar import local_date
+    from person_export import barred_until
 
     async def work() -> int:
         settings = configured(state)
         subject = _person(who)
-        if not yes and not typer.confirm(f"Erase {subject} for ever?"):
-            return FAILED
         async with database(settings) as pool:
-            vault = Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
+            today = local_date(await clock_for(settings.clock, pool).now())
+            until = await barred_until(pool, subject, today)
+        if until is not None:
+            fail(
+                f"A restriction of {subject} runs until {until}, and its record is kept until then.\n"
+                "  → Tell the person that day, and erase after it.",
+                REFUSED,
+            )
+        if not yes and not typer.confirm(f"Erase {subject} for ever?", err=True):
+            return REFUSED
+        async with database(settings) as pool:
+            vault = vault_of(settings, pool)
             tombstone = await vault.erase(subject, reason)
-        out.print(
-            f"{subject} was erased at {tombstone.erased_at:%Y-%m-%d %H:%M}Z ({tombstone.reason}).", highlight=False
-        )
-        return 0
+        if as_json:
+            print_json(asdict(tombstone))
+        else:
+            out.print(
+                f"{subject} was erased at {tombstone.erased_at:%Y-%m-%d %H:%M}Z ({tombstone.reason}).", highlight=False
+            )
+        return OK
 
     run(work())
 
@@ -345,7 +435,7 @@ def _person(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        fail("That is no person's id.\n  → Give the id that the API shows as `person`.")
+        fail("That is no person's id.\n  → Give the id that the API shows as `person`.", MISUSED)
 
 
 def _key(text: str | None, state: Path | None) -> Ed25519PublicKey:
@@ -356,7 +446,15 @@ def _key(text: str | None, state: Path | None) -> Ed25519PublicKey:
     try:
         return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
-        fail("--public-key is not base64 of 32 bytes.\n  → Give what `xunji ledger public-key` prints.")
+        fail("--public-key is not base64 of 32 bytes.\n  → Give what `xunji ledger public-key` prints.", MISUSED)
+
+
+def _announced(directory: Path) -> int | None:
+    """How many events the export says it has; only for the bar, so it is believed."""
+    try:
+        return int(orjson.loads((directory / "manifest.json").read_bytes())["size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 async def _checkpoint(pool: "asyncpg.Pool[Any]", book: str, size: int | None) -> tuple[int, str]:
@@ -368,5 +466,8 @@ async def _checkpoint(pool: "asyncpg.Pool[Any]", book: str, size: int | None) ->
         size,
     )
     if row is None:
-        fail(f"{book} has no such checkpoint.\n  → A worker seals every second; look at `xunji ledger verify {book}`.")
+        fail(
+            f"{book} has no such checkpoint.\n  → A worker seals every second; look at `xunji ledger verify {book}`.",
+            REFUSED,
+        )
     return row["size"], row["note"]

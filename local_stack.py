@@ -32,12 +32,15 @@ from dotenv import dotenv_values
 import embedded_postgres
 import embedded_temporal
 from child_processes import READY_TIMEOUT_S, STOP_TIMEOUT_S, Child, MemoryMeter, Program, StackError, Supervisor
+from database import SERVICE_LOGIN, prepare_login
 from embedded_postgres import EmbeddedPostgres
 from embedded_temporal import EmbeddedTemporal
 from settings import DEFAULT_STATE_DIR, KEY_BYTES, SECRETS_FILE, STACK_FILE
 
 KEY_VARIABLES = ("XUNJI_MASTER_KEY", "XUNJI_INDEX_KEY", "XUNJI_SIGNING_KEY")
 PASSWORD_VARIABLE = "XUNJI_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
+SERVICE_PASSWORD_VARIABLE = "XUNJI_SERVICE_PASSWORD"  # noqa: S105 - the name of a variable
+OWNER_VARIABLE = "XUNJI_MIGRATION_DATABASE_URL"
 DISK_FREE_MINIMUM_MIB = 512
 OLDEST_POSTGRES = 15
 CONNECT_TIMEOUT_S = 10.0
@@ -69,6 +72,7 @@ class LocalStack:
         self._postgres: EmbeddedPostgres | None = None
         self._temporal: EmbeddedTemporal | None = None
         self._database_url = ""
+        self._application_url = ""
         self._temporal_address = ""
 
     async def __aenter__(self) -> Self:
@@ -85,8 +89,13 @@ class LocalStack:
 
     @property
     def database_url(self) -> str:
-        """Where the ledger is, with the password; over a socket if the server is ours."""
+        """Where the owner of the ledger connects, with the password; over a socket if the server is ours."""
         return self._database_url
+
+    @property
+    def application_url(self) -> str:
+        """Where the processes connect: the same database, as a login that owns nothing if the server is ours."""
+        return self._application_url
 
     @property
     def database_tcp_url(self) -> str:
@@ -114,7 +123,9 @@ class LocalStack:
     def environment(self) -> dict[str, str]:
         """What a child needs to find everything: the settings as environment variables, keys included."""
         found = {
-            "DATABASE_URL": self.database_url,
+            "DATABASE_URL": self.application_url,
+            # Nobody's business but the operator's, who finds it in stack.env; set, it wins over what stands there.
+            OWNER_VARIABLE: "",
             "TEMPORAL_ADDRESS": self.temporal_address,
             "TEMPORAL_NAMESPACE": self.temporal_namespace,
             "XUNJI_STATE_DIR": str(self.state_dir),
@@ -220,14 +231,23 @@ class LocalStack:
 
     async def _start_database(self) -> None:
         if url := self._environ.get("DATABASE_URL"):
-            await check_database(url)
-            self._database_url = url
+            owner_url = self._environ.get(OWNER_VARIABLE) or url
+            # The owner's, because the processes' login is perhaps made only by the migration that follows.
+            await check_database(owner_url)
+            self._database_url, self._application_url = owner_url, url
             return
         self._postgres = EmbeddedPostgres(
             self.state_dir / "postgresql", self._secrets[PASSWORD_VARIABLE], self.supervisor
         )
         await self._postgres.start()
         self._database_url = self._postgres.url()
+        service_password = self._secrets[SERVICE_PASSWORD_VARIABLE]
+        self._application_url = self._postgres.url(login=SERVICE_LOGIN, password=service_password)
+        connection = await asyncpg.connect(self._database_url, timeout=CONNECT_TIMEOUT_S)
+        try:
+            await prepare_login(connection, self._application_url)
+        finally:
+            await connection.close()
 
     def _prepare_directory(self) -> None:
         try:
@@ -271,12 +291,15 @@ class LocalStack:
         """The keys: from the environment, else from secrets.env, else new ones if there is nothing yet to lose."""
         path = self.state_dir / SECRETS_FILE
         stored = {name: value for name, value in dotenv_values(path).items() if value}
-        wanted = (*KEY_VARIABLES, PASSWORD_VARIABLE)
+        wanted = (*KEY_VARIABLES, PASSWORD_VARIABLE, SERVICE_PASSWORD_VARIABLE)
         found = {**stored, **{name: self._environ[name] for name in wanted if self._environ.get(name)}}
         missing = [name for name in wanted if name not in found]
         if not missing:
             return found
-        if embedded_postgres.data_is_initialised(self.state_dir / "postgresql"):
+        # The service's password opens nothing that a new one does not: it may be made at any time.
+        if missing != [SERVICE_PASSWORD_VARIABLE] and embedded_postgres.data_is_initialised(
+            self.state_dir / "postgresql"
+        ):
             raise StackError(
                 f"{path} lacks {', '.join(missing)}, but a database made with it exists.",
                 "Put the first secrets.env back; without its keys nobody can read the names in the ledger. "
@@ -289,7 +312,8 @@ class LocalStack:
     def _addresses(self) -> dict[str, str]:
         environment = self.environment()
         names = ("DATABASE_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "XUNJI_TEMPORAL_UI_URL")
-        return {name: environment[name] for name in names if name in environment}
+        addresses = {name: environment[name] for name in names if name in environment}
+        return addresses | {OWNER_VARIABLE: self.database_url}
 
     def _say_port(self, what: str, preferred: int | None, chosen: int) -> None:
         if preferred is not None and chosen != preferred:
@@ -330,7 +354,7 @@ async def check_database(url: str) -> None:
 
 
 def _new_secret(variable: str) -> str:
-    if variable == PASSWORD_VARIABLE:
+    if variable in (PASSWORD_VARIABLE, SERVICE_PASSWORD_VARIABLE):
         return secrets.token_urlsafe(KEY_BYTES)
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 

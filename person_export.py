@@ -9,7 +9,7 @@ him, and do not log it.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from domain.identity import parse_identity_number
 from domain.numbers import PEOPLE, active_key, parse_stream_name, restriction_key, stream_name
 from event_schemas import SCHEMAS
 from ledger.canonical import instant, parse_event
+from ledger.detaching import detached_books
 from ledger.errors import SubjectErased, SubjectUnknown
 from ledger.types import RecordedEvent
 from ledger.vault import Tombstone, Vault
@@ -64,6 +65,8 @@ SELECT owner, lower(period) AS starts, upper(period) AS until FROM ledger.blocks
 WHERE key = $1 ORDER BY owner, period LIMIT $2
 """
 
+_BARRED_UNTIL: Final = "SELECT max(upper(period)) FROM ledger.blocks WHERE key = $1 AND upper(period) > $2"
+
 
 class PersonExportError(Exception):
     """The root of this module's errors. None of them repeats an identity number."""
@@ -85,7 +88,8 @@ async def export_person(
     Times are RFC 3339 text, in UTC. Keys: `person` (his id), `exported_at`, `known_since`, `erased` (None, or `at` and
     `reason`), `personal` (his newest fields, None once erased), `events` (of his own streams, by time; `sealed` is
     replaced by `personal`, opened), `mentions` (events of other streams that name him, without what they say of
-    others), `claims` (`holds` and `barred` days), and `notices` about him with their `deliveries`.
+    others), `claims` (`holds` and `barred` days), `notices` about him with their `deliveries`, and `not_searched`: the
+    detached books, whose events are elsewhere, and whose export is to be looked through for his id.
 
     Raises PersonUnknown, ExportTooLarge, IdentityNumberError for what is no identity number, VaultError when a record
     of his cannot be opened, and asyncpg's errors.
@@ -103,6 +107,7 @@ async def export_person(
         naming = _events(await connection.fetch(_NAMING, marks, ROWS_MAX + 1))
         claims = await _claims(connection, subject)
         notices = await _notices(connection, marks)
+        elsewhere = await detached_books(connection)
     # Opened without a connection in hand: the vault takes one of its own, perhaps from the same pool.
     opened, personal = await _opened(vault, subject, events)
     return {
@@ -115,7 +120,14 @@ async def export_person(
         "mentions": [_envelope(event) for event in naming if (event.book, event.stream) not in own],
         "claims": claims,
         "notices": notices,
+        "not_searched": [{"book": each.book, "place": each.place} for each in elsewhere],
     }
+
+
+async def barred_until(pool: "asyncpg.Pool[Any]", subject: UUID, today: date) -> date | None:
+    """The day on which the last restriction of the person ends, None when none runs or is to come on `today`."""
+    until: date | None = await pool.fetchval(_BARRED_UNTIL, restriction_key(subject), today)
+    return until
 
 
 async def identity_number_of(pool: "asyncpg.Pool[Any]", vault: Vault, subject: UUID) -> str | None:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal
 
-import asyncpg
 from temporalio.client import Client, WorkflowQueryFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from database import application_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from projections.engine import Projector
@@ -132,7 +132,7 @@ async def _case(client: Client, id_: str) -> Receipt | None:
 
 async def _unfinished(settings: Settings, kind: ProcessKind) -> AsyncIterator[StreamVersion]:
     """The streams of a kind that a workflow must run for, from views that have caught up with the ledger."""
-    async with asyncpg.create_pool(settings.database_url.get_secret_value(), min_size=1, max_size=POOL_SIZE) as pool:
+    async with application_pool(settings, min_size=1, max_size=POOL_SIZE) as pool:
         ledger = Ledger(pool, SCHEMAS)
         try:
             projector = Projector(pool, ledger)

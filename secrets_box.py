@@ -6,6 +6,8 @@ secret to its place: what was sealed for one webhook endpoint cannot be opened a
 """
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,25 +25,36 @@ class SecretBroken(ValueError):
 
 
 class SecretsBox:
-    """Seals and opens. `master_key` is 32 bytes."""
+    """Seals under `master_key` (32 bytes), and opens what was sealed under it or under one of the `former` ones."""
 
-    def __init__(self, master_key: bytes) -> None:
-        if len(master_key) != KEY_BYTES:
-            raise ValueError(f"the master key has {KEY_BYTES} bytes, not {len(master_key)}")
-        derived = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=PURPOSE).derive(master_key)
-        self._cipher = AESGCM(derived)
+    def __init__(self, master_key: bytes, former: Sequence[bytes] = ()) -> None:
+        self._ciphers = [_cipher(each) for each in (master_key, *former)]
 
     def seal(self, place: str, secret: bytes) -> bytes:
         """`secret` sealed for `place`; no two calls give the same bytes."""
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret, place.encode())
+        return nonce + self._ciphers[0].encrypt(nonce, secret, place.encode())
 
     def open(self, place: str, sealed: bytes) -> bytes:
         """What was sealed for `place`. Raises SecretBroken."""
+        for cipher in self._ciphers:
+            with suppress(InvalidTag, ValueError):
+                return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+        raise SecretBroken(f"the secret of {place} cannot be opened with this master key")
+
+    def is_current(self, place: str, sealed: bytes) -> bool:
+        """Whether it was sealed under the current key."""
         try:
-            return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+            self._ciphers[0].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
         except (InvalidTag, ValueError):
-            raise SecretBroken(f"the secret of {place} cannot be opened with this master key") from None
+            return False
+        return True
+
+
+def _cipher(master_key: bytes) -> AESGCM:
+    if len(master_key) != KEY_BYTES:
+        raise ValueError(f"the master key has {KEY_BYTES} bytes, not {len(master_key)}")
+    return AESGCM(HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=PURPOSE).derive(master_key))
 
 
 def seal_secret(master_key: bytes, endpoint: str, secret: str) -> bytes:
@@ -49,6 +62,6 @@ def seal_secret(master_key: bytes, endpoint: str, secret: str) -> bytes:
     return SecretsBox(master_key).seal(endpoint, secret.encode())
 
 
-def open_secret(master_key: bytes, endpoint: str, sealed: bytes) -> str:
+def open_secret(master_key: bytes, endpoint: str, sealed: bytes, *, former: Sequence[bytes] = ()) -> str:
     """The webhook endpoint's secret. Raises SecretBroken."""
-    return SecretsBox(master_key).open(endpoint, sealed).decode()
+    return SecretsBox(master_key, former).open(endpoint, sealed).decode()

@@ -23,6 +23,7 @@ DEFAULT_STATE_DIR = Path(".xunji")
 SECRETS_FILE = "secrets.env"
 STACK_FILE = "stack.env"
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
 class SettingsError(Exception):
@@ -39,7 +40,15 @@ def _require_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _require_keys(value: SecretStr) -> SecretStr:
+    for each in _split(value):
+        _require_key(each)
+    return value
+
+
 Key = Annotated[SecretStr, AfterValidator(_require_key)]
+Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
+"""Several keys, with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -48,13 +57,24 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True)
 
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    # The owner of the schemas, who migrates and does what only an operator may; else it is DATABASE_URL's login.
+    migration_database_url: SecretStr | None = None
+    # Whether every connection takes on the role of its part (`xunji_app`, `xunji_sealer`); see `database.py`.
+    database_roles: bool = True
+    database_lock_timeout_s: Seconds = 10
+    database_statement_timeout_s: Seconds = 30
+    database_idle_in_transaction_timeout_s: Seconds = 60
     temporal_address: str = Field(default="127.0.0.1:7233", validation_alias="TEMPORAL_ADDRESS")
     temporal_namespace: str = Field(default="default", validation_alias="TEMPORAL_NAMESPACE")
     task_queue: str = "xunji"
     # Wraps the key of every person. Losing it loses every name and number in the ledger.
     master_key: Key
+    # Master keys that others still work with or things are still wrapped by, while the key is being replaced.
+    former_master_keys: Keys | None = None
     # Finds a person by an ID number without storing the number.
     index_key: Key
+    # The same for the index key; also where a key that is going to be the current one is made known first.
+    former_index_keys: Keys | None = None
     # Signs the ledger's checkpoints (ed25519 seed).
     signing_key: Key
     smtp_host: str = "127.0.0.1"
@@ -76,10 +96,24 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def owner_database_url(self) -> str:
+        """Where the owner of the schemas connects: what was given for migrations, else the application's address."""
+        owner = self.migration_database_url.get_secret_value() if self.migration_database_url else ""
+        return owner or self.database_url.get_secret_value()
+
 
 def key_bytes(key: SecretStr) -> bytes:
     """The 32 bytes of one of the three keys."""
     return base64.b64decode(key.get_secret_value(), validate=True)
+
+
+def former_keys(keys: SecretStr | None) -> list[bytes]:
+    """The bytes of each of several keys, none when there are none."""
+    return [key_bytes(each) for each in _split(keys)] if keys else []
+
+
+def _split(keys: SecretStr) -> list[SecretStr]:
+    return [SecretStr(each.strip()) for each in keys.get_secret_value().split(",") if each.strip()]
 
 
 def load_settings(state_dir: Path | None = None, **overrides: Any) -> Settings:
@@ -89,6 +123,10 @@ def load_settings(state_dir: Path | None = None, **overrides: Any) -> Settings:
     """
     directory = state_dir or Path(os.environ.get(f"{PREFIX}STATE_DIR", DEFAULT_STATE_DIR))
     files = (directory / SECRETS_FILE, directory / STACK_FILE)
+    if "database_url" in overrides or os.environ.get("DATABASE_URL"):
+        # The owner of the local stack's database is not that of another one: both addresses come from one place.
+        elsewhere = os.environ.get(variable_of("migration_database_url"), "")
+        overrides.setdefault("migration_database_url", SecretStr(elsewhere))
     try:
         return Settings(_env_file=files, state_dir=directory, **overrides)
     except ValidationError as error:

@@ -34,16 +34,17 @@ from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
+from database import application_pool, sealer_pool
 from event_schemas import SCHEMAS
 from ledger.seal import Sealer
 from ledger.store import Ledger
-from ledger.vault import Vault
 from observability import configure_logging
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from secrets_box import open_secret
-from settings import Settings, key_bytes, load_settings
+from settings import Settings, former_keys, key_bytes, load_settings
 from temporal_client import connect
+from vaults import vault_of
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
 from workflows.restriction import RestrictionWorkflow
@@ -53,6 +54,7 @@ from workflows.training_class import TrainingClassWorkflow
 log = structlog.get_logger()
 WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
 POOL_SIZE = 12
+SEALER_POOL_SIZE = 2
 MAX_CACHED_WORKFLOWS = 2_000
 # As many of each as one process can feed; every poll that waits costs the server.
 MAX_POLLERS = 4
@@ -84,9 +86,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop` is set, then finish what is under way."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            asyncpg.create_pool(
-                settings.database_url.get_secret_value(), min_size=2, max_size=POOL_SIZE, reset=keep_session
-            )
+            application_pool(settings, min_size=2, max_size=POOL_SIZE, reset=keep_session)
+        )
+        sealing = await stack.enter_async_context(
+            sealer_pool(settings, min_size=1, max_size=SEALER_POOL_SIZE, reset=keep_session)
         )
         ledger = Ledger(pool, SCHEMAS)
         stack.push_async_callback(ledger.close)
@@ -95,7 +98,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         client = await connect(settings)
         worker = create_worker(settings, client, pool, ledger, checkpoints)
         sealer = Sealer(
-            pool,
+            sealing,
             signing_key=key_bytes(settings.signing_key),
             origin=settings.ledger_origin,
             directory=settings.state_dir / "checkpoints",
@@ -133,10 +136,10 @@ def create_worker(
     mailbox = MailboxActivities(
         pool,
         people=ledger,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault_of(settings, pool),
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
-        open_secret=partial(open_secret, master_key),
+        open_secret=partial(open_secret, master_key, former=former_keys(settings.former_master_keys)),
     )
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(

@@ -20,7 +20,7 @@ from clock import Clock
 from domain.decision import Context, Refusal, UnreadableEvent
 from domain.numbers import book_of, stream_name
 from domain.refusals import refuse
-from ledger.errors import InvalidAppend
+from ledger.errors import BookClosed, BookDetached, InvalidAppend
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
 from workflows.messages import LoadCase, Outcome, Receipt, UpdateLedger
@@ -59,6 +59,11 @@ class LedgerActivities:
         for attempt in range(MAX_CONFLICTS):
             try:
                 outcome = await self._attempt(process, command, request, first=attempt == 0)
+            # Answers and no failures: no repetition would open the book again, or bring it back.
+            except BookClosed as error:
+                return Outcome(refusal=refuse("book_closed", book=error.book))
+            except BookDetached as error:
+                return Outcome(refusal=refuse("book_detached", book=error.book))
             except InvalidAppend as error:
                 # A defect, for instance more text than an event may hold: trying again would never help.
                 raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None

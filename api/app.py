@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-import asyncpg
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import FastAPI
@@ -39,13 +38,14 @@ from api.problems import add_problem_handlers
 from api.registry import Registry
 from api.services import Services
 from clock import clock_for
+from database import application_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
-from ledger.vault import Vault
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
-from settings import Settings, key_bytes
+from settings import Settings, former_keys, key_bytes
 from temporal_client import connect
+from vaults import vault_of
 
 POOL_SIZE: Final = 16
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -119,8 +119,8 @@ def _app(origin: str, lifespan: Any) -> FastAPI:
 
 async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     pool = await stack.enter_async_context(
-        asyncpg.create_pool(
-            settings.database_url.get_secret_value(),
+        application_pool(
+            settings,
             # No connection is opened before it is needed, so the process starts without its database.
             min_size=0,
             max_size=POOL_SIZE,
@@ -131,14 +131,13 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
-    master_key = key_bytes(settings.master_key)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
     return Services(
         settings=settings,
         pool=pool,
         ledger=store,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault_of(settings, pool),
         plans=plans,
         clock=clock_for(settings.clock, pool),
         keys=Keys(pool),
@@ -147,7 +146,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         registry=Registry(store),
         temporal=link,
         commands=Commands(link, settings.task_queue),
-        box=SecretsBox(master_key),
+        box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
         digest_key=_digest_key(key_bytes(settings.index_key)),
     )
 

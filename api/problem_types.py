@@ -124,6 +124,8 @@ REFUSALS: dict[str, ProblemType] = {
         ("dates_outside_campaign", 422, "The dates are outside the campaign", "日期超出项目期"),
         ("school_of_another_county", 422, "The school belongs to another county", "学校不属于该区县"),
         ("history_unreadable", 503, "Written by a newer release", "由更新的版本写入"),
+        ("book_closed", 409, "The book is closed", "账本已封账"),
+        ("book_detached", 409, "The book is archived", "账本已归档"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

@@ -21,7 +21,7 @@ from clock import ClockError
 from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
 from domain.refusals import refuse
-from ledger.errors import LedgerUnavailable
+from ledger.errors import BookClosed, BookDetached, LedgerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -215,6 +215,11 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
         case UnreadableEvent():
             return refused(refuse("history_unreadable", problem=error))
+        case BookClosed():
+            return refused(refuse("book_closed", book=error.book))
+        case BookDetached():
+            # Where it is concerns operators; the error says so to them.
+            return refused(refuse("book_detached", book=error.book))
         case ClockError():
             return _clock_missing(error)
         case OSError():
@@ -310,6 +315,8 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
         asyncpg.InterfaceError,
         LedgerUnavailable,
         UnreadableEvent,
+        BookClosed,
+        BookDetached,
         ClockError,
         OSError,
     )

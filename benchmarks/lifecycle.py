@@ -310,7 +310,8 @@ async def start_worker(stack: LocalStack, kind: str, runner: str, smtp_port: int
     environment = (
         {"XUNJI_WORKFLOW_RUNNER": runner, "XUNJI_LOG_LEVEL": "warning", "XUNJI_SMTP_PORT": str(smtp_port)}
         if kind == "ours"
-        else {}
+        # What we are measured against has its own table and none of our roles.
+        else {"DATABASE_URL": stack.database_url}
     )
     return await stack.run_child(f"bench-{kind}", argv, environment, cwd=ROOT)
 

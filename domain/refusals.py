@@ -309,6 +309,18 @@ WORDINGS: dict[str, Wording] = {
         "请为新内容使用新的键。",
         "Use a new key for new content.",
     ),
+    "book_closed": Wording(
+        "账本 {book} 已封账,不再接收新的记录。",
+        "The book {book} is closed and takes nothing new.",
+        "请记入当年的账本;如需更正已封账的内容,请联系市教育局。",
+        "Record it in this year's book; to correct what is closed, speak to the bureau.",
+    ),
+    "book_detached": Wording(
+        "账本 {book} 已归档,其记录不在本系统中。",
+        "The book {book} was put into an archive; its records are not here any more.",
+        "请向市教育局申请调阅归档记录。",
+        "Ask the bureau for the archived records.",
+    ),
 }
 
 

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Final
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from ledger.advance import Advance, uncounted
 from ledger.archive_audit import (
     EVENTS_FILE,
     EVENTS_PER_PAGE,
@@ -39,6 +40,7 @@ from ledger.archive_audit import (
     audit,
 )
 from ledger.checkpoint import Checkpoint, open_note, origin_of, parse, sign
+from ledger.detaching import refuse_detached
 from ledger.errors import CheckpointError, LedgerError, StreamInAnotherBook
 from ledger.merkle import Frontier, leaf_hash
 from ledger.schema import ONE_BOOK, AnyConnection
@@ -139,19 +141,22 @@ async def export_book(
     *,
     signing_key: bytes | None = None,
     origin: str | None = None,
+    advance: Advance = uncounted,
 ) -> ExportReport:
     """Write the book as it is now into `directory`, which is made, or is there and empty. Appends go on meanwhile.
 
     The checkpoint is the stored one over exactly the exported events. Where none is stored yet, one is signed with
     `signing_key` (an ed25519 seed of 32 bytes) in the name `origin`/book, if what was signed before is by the same
-    key and still holds; it is not stored. `database` is a pool, or a connection outside a transaction.
+    key and still holds; it is not stored. `database` is a pool, or a connection outside a transaction. `advance` is
+    told how many more events are written.
 
-    Raises BookNotFound, DirectoryNotEmpty, CheckpointMissing, SigningRefused, BookDamaged, ValueError for a key of
-    another length, OSError and asyncpg's errors; no file is left behind then.
+    Raises BookNotFound, BookDetached, DirectoryNotEmpty, CheckpointMissing, SigningRefused, BookDamaged, ValueError for
+    a key of another length, OSError and asyncpg's errors; no file is left behind then.
     """
     signer = None if signing_key is None else Ed25519PrivateKey.from_private_bytes(signing_key)
     async with _connection(database) as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         head = await connection.fetchval("SELECT sequence FROM ledger.books WHERE book = $1", book)
+        await refuse_detached(connection, book)
         if head is None:
             raise BookNotFound("there is no such book: ask for one of those that the ledger lists")
         stored = await _newest_checkpoint(connection, book)
@@ -166,7 +171,7 @@ async def export_book(
             _refuse_other_signer(stored, signer.public_key(), origin, book)
         writer = await asyncio.to_thread(_Writer, directory, book)
         try:
-            await _write_events(connection, writer, head, stored[0] if stored else None)
+            await _write_events(connection, writer, head, stored[0] if stored else None, advance)
             if stored is not None and covered:
                 checkpoint, note = stored
             else:
@@ -179,7 +184,11 @@ async def export_book(
 
 
 async def import_book(
-    database: "asyncpg.Pool[Any] | AnyConnection", directory: Path, public_key: Ed25519PublicKey
+    database: "asyncpg.Pool[Any] | AnyConnection",
+    directory: Path,
+    public_key: Ed25519PublicKey,
+    *,
+    advance: Advance = uncounted,
 ) -> ImportReport:
     """Bring an export into a migrated database that does not hold its book: audited first, then all or nothing.
 
@@ -205,7 +214,7 @@ async def import_book(
     try:
         await asyncio.to_thread(reading.open)
         async with _connection(database) as connection, connection.transaction():
-            return await _restore(connection, reading)
+            return await _restore(connection, reading, advance)
     except Wrong as found:
         raise ArchiveRejected(reading.report(found)) from None
     except asyncpg.UniqueViolationError as error:
@@ -257,7 +266,9 @@ def _refuse_other_signer(
         raise SigningRefused(f"the checkpoint at {checkpoint.size} has another origin than the one given")
 
 
-async def _write_events(connection: AnyConnection, writer: "_Writer", head: int, signed: Checkpoint | None) -> None:
+async def _write_events(
+    connection: AnyConnection, writer: "_Writer", head: int, signed: Checkpoint | None, advance: Advance
+) -> None:
     frontier = writer.frontier
     rows = await connection.cursor(
         "SELECT sequence, leaf_hash, body FROM ledger.events WHERE book = $1 ORDER BY sequence", writer.book
@@ -265,6 +276,7 @@ async def _write_events(connection: AnyConnection, writer: "_Writer", head: int,
     # A page ends where the last checkpoint does, so that the root is compared there.
     while page := await rows.fetch(_page_length(frontier.size, signed)):
         await asyncio.to_thread(writer.add, page)
+        advance(len(page))
         if signed is not None and frontier.size == signed.size and frontier.root() != signed.root:
             raise BookDamaged(f"the first {signed.size} events are not those that were signed: verify the book")
     if frontier.size != head:
@@ -368,7 +380,7 @@ class _Writer:
                     self._directory.rmdir()
 
 
-async def _restore(connection: AnyConnection, reading: Reading) -> ImportReport:
+async def _restore(connection: AnyConnection, reading: Reading, advance: Advance) -> ImportReport:
     manifest, checkpoint = reading.open()
     book = manifest.book
     # Whoever appends to this book or imports it at the same time waits at this row.
@@ -384,7 +396,7 @@ async def _restore(connection: AnyConnection, reading: Reading) -> ImportReport:
     if checkpoint.size:
         await connection.execute("SELECT ledger.create_partition($1)", book)
     await connection.copy_records_to_table(
-        "events", schema_name="ledger", columns=Event._fields, records=_events(reading)
+        "events", schema_name="ledger", columns=Event._fields, records=_events(reading, advance)
     )
     streams = _count(await connection.execute(_STREAMS, book))
     commands = _count(await connection.execute(_COMMANDS, book, UNKNOWN_CONTENT_HASH))
@@ -403,9 +415,10 @@ async def _restore(connection: AnyConnection, reading: Reading) -> ImportReport:
     return ImportReport(book, checkpoint.size, streams, commands, checkpoint.root.hex())
 
 
-async def _events(reading: Reading) -> AsyncIterator[Event]:
+async def _events(reading: Reading, advance: Advance) -> AsyncIterator[Event]:
     pages = reading.pages()
     while page := await asyncio.to_thread(next, pages, None):
+        advance(len(page))
         for event in page:
             yield event
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from ledger.advance import Advance, uncounted
 from ledger.canonical import MAX_PAYLOAD_BYTES, canonical_bytes, instant
 from ledger.checkpoint import Checkpoint, key_hash, open_note, parse
 from ledger.errors import BadSignature, CheckpointError, NotCanonical
@@ -108,7 +109,7 @@ class Event(NamedTuple):
     body: bytes
 
 
-def audit(directory: Path, public_key: Ed25519PublicKey) -> AuditReport:
+def audit(directory: Path, public_key: Ed25519PublicKey, *, advance: Advance = uncounted) -> AuditReport:
     """Check an export against the signature of this key, without any database, and report on it.
 
     Reads line by line; memory grows with the number of streams only. What is wrong, a missing file included, is told
@@ -117,8 +118,8 @@ def audit(directory: Path, public_key: Ed25519PublicKey) -> AuditReport:
     reading = Reading(directory, public_key)
     wrong: Wrong | None = None
     try:
-        for _ in reading.pages():
-            pass
+        for page in reading.pages():
+            advance(len(page))
     except Wrong as found:
         wrong = found
     return reading.report(wrong)

@@ -56,6 +56,14 @@ class StreamInAnotherBook(AppendRejected):
     """A stream is to begin in this book that lives in another one already. A stream has one book."""
 
 
+class BookClosed(AppendRejected):
+    """The book was closed, and nothing was stored: append to another one. `book` is its name, "" if it is not known."""
+
+    def __init__(self, message: str, book: str = "") -> None:
+        super().__init__(message)
+        self.book = book
+
+
 class LedgerUnavailable(LedgerError):
     """The database could not be reached or did not answer. Whether the append was stored is unknown: send it again."""
 
@@ -114,3 +122,44 @@ class SealRefused(CheckpointError):
 
 class InvalidProofInput(LedgerError):
     """A hash that is not 32 bytes long, or a frontier that does not fit its size."""
+
+
+class ProcedureError(LedgerError):
+    """The root of the errors about closing, detaching and attaching a book; nothing was changed."""
+
+
+class BookUnknown(ProcedureError):
+    """There is no such book, or it has no events yet."""
+
+
+class InvalidProcedure(ProcedureError):
+    """The actor is no account, or the reason is missing or too long."""
+
+
+class BookNotClosed(ProcedureError):
+    """Only a closed book is detached: close it first."""
+
+
+class BookNotSealed(ProcedureError):
+    """The book is closed, but no checkpoint covers all of it yet: see that the sealer can work, and close it again."""
+
+
+class BookNotDetached(ProcedureError):
+    """The book's events are in the database: there is nothing to attach."""
+
+
+class ExportDiffers(ProcedureError):
+    """The export given is not that of the whole book as the database holds it: export it anew."""
+
+
+class BookBusy(ProcedureError):
+    """Somebody reads the events for so long that the partition could not be taken out or in: try again."""
+
+
+class BookDetached(LedgerError):
+    """The book's events are not in the database any more. `place` says where they were put."""
+
+    def __init__(self, book: str, place: str) -> None:
+        super().__init__(f"the events of {book} were detached, and stand in {place}: attach the book to read it here")
+        self.book = book
+        self.place = place

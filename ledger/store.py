@@ -23,7 +23,9 @@ import asyncpg
 
 from ledger.batch import prepare
 from ledger.canonical import parse_event
+from ledger.closing import named
 from ledger.coalescer import Coalescer
+from ledger.detaching import Whereabouts
 from ledger.errors import AppendRejected, LedgerError, PageOutOfRange, StreamInAnotherBook, StreamTooLong
 from ledger.evolution import OPAQUE, Schemas
 from ledger.schema import ONE_BOOK
@@ -55,6 +57,7 @@ class Ledger:
         self._pool = pool
         self._schemas = schemas
         self._coalescer = Coalescer(pool)
+        self._whereabouts = Whereabouts(pool)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +72,7 @@ class Ledger:
 
         Raises a subclass of InvalidAppend for a malformed one, LedgerUnavailable when the database did not answer
         (then send it again under the same command id: it is stored at most once), AppendRejected (StreamInAnotherBook
-        among them), LedgerClosed.
+        and BookClosed among them), LedgerClosed.
         """
         self._schemas.check(append)
         try:
@@ -107,7 +110,10 @@ class Ledger:
         return None if row is None else StoredReply(row["content_hash"], row["reply"])
 
     async def read_stream(self, book: str, stream: str, after_version: int = 0) -> list[RecordedEvent]:
-        """Give a stream's events after a version, in order; none for an unknown stream. Raises StreamTooLong."""
+        """Give a stream's events after a version, in order; none for an unknown stream.
+
+        Raises StreamTooLong, and BookDetached when the book's events are not here any more.
+        """
         rows = await self._pool.fetch(
             "SELECT body FROM ledger.events WHERE book = $1 AND stream = $2 AND version > $3 ORDER BY version LIMIT $4",
             book,
@@ -117,6 +123,8 @@ class Ledger:
         )
         if len(rows) > MAX_STREAM_EVENTS:
             raise StreamTooLong(f"{stream} holds more than {MAX_STREAM_EVENTS} events after version {after_version}")
+        if not rows:
+            await self._whereabouts.check(book)
         newest = self._schemas.newest
         return [newest(parse_event(row["body"])) for row in rows]
 
@@ -128,7 +136,10 @@ class Ledger:
         return 0 if version is None else int(version)
 
     async def read_book(self, book: str, after_sequence: int, limit: int) -> list[RecordedEvent]:
-        """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap."""
+        """Give at most `limit` (1 to PAGE_LIMIT) events of a book after a sequence, in order, without a gap.
+
+        Raises BookDetached when the book's events are not here any more.
+        """
         _check_page(limit)
         rows = await self._pool.fetch(
             "SELECT body FROM ledger.events WHERE book = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
@@ -136,6 +147,8 @@ class Ledger:
             after_sequence,
             limit,
         )
+        if not rows:
+            await self._whereabouts.check(book)
         newest = self._schemas.newest
         return [newest(parse_event(row["body"])) for row in rows]
 
@@ -191,7 +204,7 @@ class Ledger:
 def _named(error: AppendRejected) -> AppendRejected:
     """The error by its name, where the name of the rule that the database has kept tells it."""
     if getattr(error.__cause__, "constraint_name", None) != ONE_BOOK:
-        return error
+        return named(error)
     return StreamInAnotherBook(
         "a stream that is to begin lives in another book already: send its events there, or correct its name"
     )

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from ledger.advance import Advance, uncounted
 from ledger.errors import PageOutOfRange, SealBroken, SubjectErased
 from ledger.vault import MasterKeys, Vault
 
@@ -88,7 +89,12 @@ class ReindexReport:
 
 
 async def rewrap(
-    pool: "asyncpg.Pool[Any]", current: bytes, former: Sequence[bytes], batch: int = BATCH
+    pool: "asyncpg.Pool[Any]",
+    current: bytes,
+    former: Sequence[bytes],
+    batch: int = BATCH,
+    *,
+    advance: Advance = uncounted,
 ) -> RewrapReport:
     """Wrap every person's key under the `current` master key, `batch` (1 to MAX_BATCH) in a transaction.
 
@@ -111,7 +117,13 @@ async def rewrap(
             before.append(row["wrapped_key"])
             wrapped.append(keys.wrap(row["id"], key))
         rewrapped += len(await pool.fetch(_REWRAP, ids, before, wrapped, keys.current_id))
+        advance(len(rows))
     return RewrapReport(rewrapped, unreadable, int(await pool.fetchval(_REMAINING, keys.current_id)))
+
+
+async def count_to_rewrap(pool: "asyncpg.Pool[Any]", current: bytes) -> int:
+    """How many persons' keys are wrapped by another master key than this one."""
+    return int(await pool.fetchval(_REMAINING, MasterKeys(current).current_id))
 
 
 async def count_former(pool: "asyncpg.Pool[Any]", index_key_id: str) -> int:
@@ -123,7 +135,12 @@ async def count_former(pool: "asyncpg.Pool[Any]", index_key_id: str) -> int:
 
 
 async def reindex(
-    pool: "asyncpg.Pool[Any]", vault: Vault, natural_key_of: NaturalKeyOf, batch: int = BATCH
+    pool: "asyncpg.Pool[Any]",
+    vault: Vault,
+    natural_key_of: NaturalKeyOf,
+    batch: int = BATCH,
+    *,
+    advance: Advance = uncounted,
 ) -> ReindexReport:
     """Put everybody under the vault's current index key whose natural key the caller can give.
 
@@ -135,6 +152,7 @@ async def reindex(
     while rows := await pool.fetch(_UNDER_FORMER, after, vault.index_key_id, batch):
         after = rows[-1]["id"]
         for row in rows:
+            advance(1)
             natural_key = await natural_key_of(row["id"])
             if natural_key is None:
                 unknown += 1

@@ -38,10 +38,11 @@ _BEHIND = """
 SELECT b.book, b.sequence AS head, coalesce(c.sequence, 0) AS reached,
        EXISTS (SELECT FROM parked p WHERE p.book = b.book) AS some_parked
 FROM ledger.books b LEFT JOIN checkpoints c ON c.book = b.book
-WHERE b.sequence > coalesce(c.sequence, 0)
+WHERE b.sequence > coalesce(c.sequence, 0) AND b.detached_at IS NULL
 ORDER BY b.book
 """
-_HEADS = "SELECT book, sequence FROM ledger.books WHERE sequence > 0"
+# The events of a detached book are not here to be applied; its rows stay as they were.
+_HEADS = "SELECT book, sequence FROM ledger.books WHERE sequence > 0 AND detached_at IS NULL"
 _MOVE = """
 INSERT INTO checkpoints AS c (book, sequence) VALUES ($1, $2)
 ON CONFLICT (book) DO UPDATE SET sequence = excluded.sequence, moved_at = excluded.moved_at WHERE c.sequence = $3

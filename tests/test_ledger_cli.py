@@ -5,6 +5,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,11 +15,15 @@ import pytest_asyncio
 from typer.testing import CliRunner, Result
 
 from cli import app
+from domain.calendar import SHANGHAI
+from domain.numbers import restriction_key
+from exit_codes import MISUSED, REFUSED
 from ledger.seal import Sealer
 from ledger.store import Ledger
+from ledger.types import BlockClaim
 from ledger.vault import Vault
 from migrations import migrate
-from tests.ledger.appends import append, write
+from tests.ledger.appends import append, claiming, write
 
 BOOK, STREAM = "2022-script", "trainee/1"
 SIGNING_KEY, MASTER_KEY, INDEX_KEY = (secrets.token_bytes(32) for _ in range(3))
@@ -74,11 +79,11 @@ async def test_a_book_is_exported_audited_offline_and_imported_into_another_data
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     assert (await xunji("ledger", "audit", str(directory), "--public-key", key)).exit_code == 0
     stranger = base64.b64encode(secrets.token_bytes(32)).decode()
-    assert (await xunji("ledger", "audit", str(directory), "--public-key", "no key")).exit_code == 1
+    assert (await xunji("ledger", "audit", str(directory), "--public-key", "no key")).exit_code == MISUSED
     assert "key" in (await xunji("ledger", "audit", str(directory), "--public-key", stranger)).output
     monkeypatch.setenv("DATABASE_URL", database_url)
     again = await xunji("ledger", "import", str(directory))
-    assert again.exit_code == 1, "the book is there already"
+    assert again.exit_code == REFUSED, "the book is there already"
     events = directory / "events.ndjson"
     events.write_bytes(events.read_bytes().replace(b"county:410181", b"county:410182", 1))
     forged = await xunji("ledger", "audit", str(directory), "--json")
@@ -100,9 +105,14 @@ async def test_a_proof_is_checked_without_a_database_and_a_forged_one_refused(
 
 
 async def test_a_proof_needs_an_event_or_a_size_that_was_signed(xunji: Run) -> None:
-    for arguments in ((), ("2", "--since", "1"), ("9",), ("--since", "2")):
+    for arguments, code in (
+        ((), MISUSED),
+        (("2", "--since", "1"), MISUSED),
+        (("9",), REFUSED),
+        (("--since", "2"), REFUSED),
+    ):
         result = await xunji("ledger", "prove", BOOK, *arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == code
         assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
@@ -119,9 +129,54 @@ async def test_a_person_is_shown_erased_and_not_shown_again(xunji: Run, database
     assert by_number.exit_code == 0, by_number.output
     assert str(subject.id) in by_number.output
     assert "11010519491231002X" not in by_number.output
-    assert (await xunji("ledger", "erase", str(subject.id), stdin="n\n")).exit_code == 1
+    assert (await xunji("ledger", "erase", str(subject.id), stdin="n\n")).exit_code == REFUSED
     assert (await xunji("ledger", "erase", str(subject.id), "--yes", "--reason", "retention")).exit_code == 0
     shown = await xunji("ledger", "person", str(subject.id))
     assert json.loads(shown.output)["erased"]["reason"] == "retention"
     unknown = await xunji("ledger", "person", str(uuid4()))
-    assert unknown.exit_code == 1
+    assert unknown.exit_code == REFUSED
+
+
+async def test_case_66_nobody_is_erased_while_his_restriction_runs(xunji: Run, database_url: str) -> None:
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=3) as pool, Ledger(pool) as ledger:
+        vault = Vault(pool, MASTER_KEY, INDEX_KEY)
+        barred, over = (await vault.subject_for("first")).id, (await vault.subject_for("second")).id
+        today = datetime.now(SHANGHAI).date()
+        await ledger.append(
+            claiming(
+                BlockClaim(restriction_key(barred), "r1", today - timedelta(days=1), today + timedelta(days=1)),
+                BlockClaim(restriction_key(over), "r2", today - timedelta(days=2), today),
+            )
+        )
+    kept = await xunji("ledger", "erase", str(barred), "--yes")
+    assert (kept.exit_code, f"until {today + timedelta(days=1)}" in kept.output) == (REFUSED, True), kept.output
+    assert json.loads((await xunji("ledger", "person", str(barred))).output)["erased"] is None
+    assert (await xunji("ledger", "erase", str(over), "--yes", "--json")).exit_code == 0
+
+
+async def test_a_book_is_closed_detached_and_attached_and_says_where_it_is(xunji: Run, tmp_path: Path) -> None:
+    who = ("--by", "operator:ci", "--reason", "the year is over")
+    closed = await xunji("ledger", "close", BOOK, *who, "--json")
+    assert closed.exit_code == 0, closed.output
+    assert (json.loads(closed.output)["size"], json.loads(closed.output)["actor"]) == (3, "operator:ci")
+    export = tmp_path / "export"
+    early = await xunji("ledger", "detach", BOOK, str(export), *who)
+    assert early.exit_code == 1, "there is no export yet"
+    assert (await xunji("ledger", "export", BOOK, str(export))).exit_code == 0
+    gone = await xunji("ledger", "detach", BOOK, str(export), *who, "--place", "tape 7", "--drop", "--json")
+    assert gone.exit_code == 0, gone.output
+    verified = await xunji("ledger", "verify")
+    assert verified.exit_code == 0
+    assert "tape 7" in verified.output
+    for command in (("verify", BOOK), ("export", BOOK, str(tmp_path / "again"))):
+        read = await xunji("ledger", *command)
+        assert (read.exit_code, "tape 7" in read.output) == (REFUSED, True), read.output
+    (listed,) = json.loads((await xunji("ledger", "books", "--json")).output)
+    assert (listed["closed"], listed["detached_to"]) == (True, "tape 7")
+    assert [each["act"] for each in listed["procedures"]] == ["closed", "detached"]
+    assert (await xunji("ledger", "attach", BOOK, *who)).exit_code == 1, "the rows were dropped"
+    back = await xunji("ledger", "attach", BOOK, *who, "--export", str(export), "--json")
+    assert back.exit_code == 0, back.output
+    assert json.loads(back.output)["verified"]
+    assert "closed" in (await xunji("ledger", "books")).output
+    assert (await xunji("ledger", "verify", BOOK)).exit_code == 0

@@ -119,7 +119,8 @@ async def test_start_stop_and_start_again(state: Path, environ: dict[str, str]) 
     async with LocalStack(state, environ=environ) as stack:
         assert stack.ready_seconds < READY_MAXIMUM_S
         settings = load_settings(state)
-        assert settings.database_url.get_secret_value() == stack.database_url
+        assert settings.database_url.get_secret_value() == stack.application_url
+        assert settings.owner_database_url() == stack.database_url
         assert settings.temporal_address == stack.temporal_address
         for url in (stack.database_url, stack.database_tcp_url):
             connection = await asyncpg.connect(url)

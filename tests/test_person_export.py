@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -14,7 +15,11 @@ import person_export
 from domain.identity import IdentityNumberError, check_digit
 from domain.numbers import PEOPLE, RESTRICTIONS, active_key, restriction_key, stream_name
 from domain.person import PersonRegistered
+from ledger.archive import export_book
+from ledger.closing import close_book
+from ledger.detaching import detach_book
 from ledger.errors import SubjectErased
+from ledger.seal import Sealer, public_key_of
 from ledger.store import Ledger
 from ledger.types import JSON, Append, Appended, BlockClaim, NewEvent, OutboxEntry, StreamWrite, TakeClaim
 from ledger.vault import Vault
@@ -191,6 +196,21 @@ async def test_claims_on_him_are_told(pool: Pool, vault: Vault) -> None:
         "holds": [{"key": f"active:{person}:{BOOK}:gp1", "by": TRAINEE}],
         "barred": [{"by": RESTRICTION, "starts": "2022-11-05", "until": "2025-11-05"}],
     }
+
+
+async def test_books_that_are_in_an_archive_are_named_because_they_were_not_searched(
+    pool: Pool, vault: Vault, tmp_path: Path
+) -> None:
+    person = await live(pool, vault)
+    assert (await export_person(pool, vault, person))["not_searched"] == []
+    key = bytes(32)
+    await close_book(pool, Sealer(pool, key, "test", tmp_path / "c"), BOOK, actor="operator:ci", reason="over")
+    await export_book(pool, BOOK, tmp_path / "export")
+    who: dict[str, Any] = {"actor": "operator:ci", "reason": "old", "place": "tape 7"}
+    await detach_book(pool, BOOK, tmp_path / "export", public_key_of(key), drop=True, **who)
+    exported = await export_person(pool, vault, person)
+    assert exported["not_searched"] == [{"book": BOOK, "place": "tape 7"}]
+    assert ("trainee/" + TRAINEE, "trainee.nominated") not in kinds(exported)
 
 
 async def test_nothing_is_missing_while_the_views_are_behind(pool: Pool, vault: Vault) -> None:

@@ -93,6 +93,22 @@ def test_the_stacks_files_are_read_and_the_environment_wins(monkeypatch: pytest.
     assert load_settings(tmp_path, temporal_address="h:3").temporal_address == "h:3"
 
 
+def test_the_owner_of_the_local_stack_is_not_taken_for_that_of_another_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(tmp_path / "secrets.env", {name: value for name, value in COMPLETE.items() if "KEY" in name})
+    local = {
+        "DATABASE_URL": "postgresql://service@local/x",
+        "XUNJI_MIGRATION_DATABASE_URL": "postgresql://owner@local/x",
+    }
+    write(tmp_path / "stack.env", local)
+    assert load_settings(tmp_path).owner_database_url() == "postgresql://owner@local/x"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/x")
+    assert load_settings(tmp_path).owner_database_url() == "postgresql://elsewhere/x"
+    monkeypatch.setenv("XUNJI_MIGRATION_DATABASE_URL", "postgresql://owner@elsewhere/x")
+    assert load_settings(tmp_path).owner_database_url() == "postgresql://owner@elsewhere/x"
+
+
 def test_the_state_directory_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(tmp_path / "secrets.env", COMPLETE)
     monkeypatch.setenv("XUNJI_STATE_DIR", str(tmp_path))
@@ -110,7 +126,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|required) \|", (ROOT / "docs/settings.md").read_text(), re.M)
     documented = {variable: default or None for variable, default in rows}
     assert documented == {
-        variable_of(name): None if field.is_required() else str(field.default).replace("False", "false")
+        variable_of(name): None if field.is_required() else str(field.default).lower()
         for name, field in Settings.model_fields.items()
     }
 

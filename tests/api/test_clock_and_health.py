@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import asyncpg
+
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, new_key
 
 
@@ -46,10 +48,12 @@ async def test_ready_when_everything_is_there(stack: API) -> None:
 async def test_a_checkpoint_is_for_everybody(api: API) -> None:
     response = await api.http.get("/v1/ledger/institutions/checkpoint")
     assert (response.status_code, api.problem(response)) == (404, "unknown-number")
-    await api.services.pool.execute(
+    owner = await asyncpg.connect(api.settings.owner_database_url())
+    await owner.execute(
         "INSERT INTO ledger.checkpoints (book, size, root, sealed_at, note, frontier) "
         "VALUES ('institutions', 3, $1, now(), 'the note', $1)",
         b"\x01" * 32,
     )
+    await owner.close()
     shown = (await api.http.get("/v1/ledger/institutions/checkpoint")).json()
     assert (shown["size"], shown["root"], shown["note"]) == (3, "01" * 32, "the note")

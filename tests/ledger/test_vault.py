@@ -54,7 +54,7 @@ async def test_many_callers_make_one_person(vault: Vault, pool: "asyncpg.Pool[An
 async def test_the_index_is_keyed(vault: Vault, pool: "asyncpg.Pool[Any]") -> None:
     await vault.subject_for(NUMBER)
     before = await pool.fetchval("SELECT blind_index FROM vault.subjects")
-    await pool.execute("DELETE FROM vault.subjects")
+    await pool.execute("ALTER TABLE vault.subjects DISABLE TRIGGER keep_subjects; DELETE FROM vault.subjects")
     await Vault(pool, MASTER, bytes(32)).subject_for(NUMBER)
     assert await pool.fetchval("SELECT blind_index FROM vault.subjects") != before
 

@@ -3,22 +3,22 @@
 Exit codes: 0 everything is as it should be, 1 something is wrong or not there, 2 the command was misused.
 """
 
-import base64
-import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import asyncpg
 import orjson
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
 from settings import Settings, key_bytes
+
+if TYPE_CHECKING:
+    from ledger.keyring import Keyring
 
 ledger_app = typer.Typer(help="Check the ledger, prove what stands in it, carry it away.", no_args_is_help=True)
 Book = Annotated[str, typer.Argument(help="The book's name, e.g. 2022-zhengzhou.")]
@@ -43,17 +43,33 @@ async def database(settings: Settings) -> AsyncIterator["asyncpg.Pool[Any]"]:
 @ledger_app.command()
 def verify(
     book: Annotated[str | None, typer.Argument(help="One book; all when left out.")] = None,
+    ask_witnesses: Annotated[
+        bool, typer.Option("--ask-witnesses", help="Ask each witness now how much of each book it has countersigned.")
+    ] = False,
     state: State = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
-    from ledger.seal import public_key_of
+    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong.
+
+    Compared are the checkpoints outside the database too, and what the witnesses have countersigned.
+    """
     from ledger.verify import verify as verify_ledger
+    from ledger.witnessing import sizes_held
+    from ledger_trust import checkpoint_directory, keyring_of, witnesses_of
 
     async def work() -> int:
         settings = configured(state)
+        witnesses = witnesses_of(settings)
         async with database(settings) as pool:
-            reports = await verify_ledger(pool, public_key_of(key_bytes(settings.signing_key)), book)
+            held = await sizes_held(pool, witnesses) if ask_witnesses else {}
+            reports = await verify_ledger(
+                pool,
+                keyring_of(settings),
+                book,
+                checkpoint_directory(settings),
+                witnesses=witnesses,
+                held=held,
+            )
         if as_json:
             print_json([asdict(each) for each in reports])
         else:
@@ -85,13 +101,19 @@ def lag(state: State = None, as_json: AsJSON = False) -> None:
 
 
 @ledger_app.command("public-key")
-def public_key(state: State = None) -> None:
+def public_key(
+    book: Annotated[str | None, typer.Option(help="Print it as other verifiers of signed notes want it.")] = None,
+    state: State = None,
+) -> None:
     """Print the key with which checkpoints, exports and proofs are checked: base64 of 32 bytes."""
+    from ledger.checkpoint import origin_of, verifier_key
     from ledger.seal import public_key_of
+    from ledger_trust import public_key_text
 
     async def work() -> int:
-        key = public_key_of(key_bytes(configured(state).signing_key))
-        typer.echo(base64.b64encode(key.public_bytes_raw()).decode())
+        settings = configured(state)
+        key = public_key_of(key_bytes(settings.signing_key))
+        typer.echo(verifier_key(origin_of(settings.ledger_origin, book), key) if book else public_key_text(key))
         return 0
 
     run(work())
@@ -170,6 +192,7 @@ def prove(
     state: State = None,
 ) -> None:
     """Print, as JSON, what an auditor needs: the proof, the event, and the signed checkpoints. See `check-proof`."""
+    from ledger.keyring import read_database
     from ledger.proofs import consistency_proof, inclusion_proof
 
     async def work() -> int:
@@ -182,11 +205,13 @@ def prove(
                 body = await pool.fetchval(
                     "SELECT body FROM ledger.events WHERE book = $1 AND sequence = $2", book, sequence
                 )
-                print_json({"proof": orjson.loads(proof.as_json()), "event": body.decode(), "checkpoints": [note]})
+                shown = {"proof": orjson.loads(proof.as_json()), "event": body.decode(), "checkpoints": [note]}
             else:
                 first, first_note = await _checkpoint(pool, book, since)
                 growth = await consistency_proof(pool, book, first, size)
-                print_json({"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]})
+                shown = {"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]}
+            successions = await read_database(pool)
+        print_json(shown | ({"successions": [each.note for each in successions]} if successions else {}))
         return 0
 
     run(work())
@@ -199,7 +224,7 @@ def check_proof(
     state: State = None,
 ) -> None:
     """Check a proof without any database; exit code 1 when it proves nothing."""
-    from ledger.checkpoint import open_note
+    from ledger.keyring import read_succession
     from ledger.proofs import ConsistencyProof, InclusionProof, check_consistency, check_inclusion
 
     async def work() -> int:
@@ -207,7 +232,8 @@ def check_proof(
         try:
             document: Any = orjson.loads(file.read_bytes())
             text = orjson.dumps(document["proof"]).decode()
-            notes = [open_note(note, key) for note in document["checkpoints"]]
+            ring = key.with_successions(read_succession(note) for note in document.get("successions", []))
+            notes = [ring.open(note) for note in document["checkpoints"]]
             event = document.get("event")
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             fail(f"{file} is not what `xunji ledger prove` prints.\n  → Give its output, unchanged.")
@@ -286,22 +312,24 @@ def _person(text: str) -> UUID:
         fail("That is no person's id.\n  → Give the id that the API shows as `person`.")
 
 
-def _key(text: str | None, state: Path | None) -> Ed25519PublicKey:
-    from ledger.seal import public_key_of
+def _key(text: str | None, state: Path | None) -> "Keyring":
+    from ledger.keyring import Keyring
+    from ledger_trust import keyring_of, read_public_key
 
     if text is None:
-        return public_key_of(key_bytes(configured(state).signing_key))
+        return keyring_of(configured(state))
     try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
+        return Keyring([read_public_key(text)])
+    except ValueError:
         fail("--public-key is not base64 of 32 bytes.\n  → Give what `xunji ledger public-key` prints.")
 
 
 async def _checkpoint(pool: "asyncpg.Pool[Any]", book: str, size: int | None) -> tuple[int, str]:
     """The newest checkpoint of a book, or the one at a size."""
     row = await pool.fetchrow(
-        "SELECT size, note FROM ledger.checkpoints WHERE book = $1 AND ($2::bigint IS NULL OR size = $2) "
-        "ORDER BY size DESC LIMIT 1",
+        "SELECT size, note || (SELECT coalesce(string_agg(line, '' ORDER BY witness), '') FROM ledger.cosignatures s "
+        "WHERE s.book = c.book AND s.size = c.size) AS note "
+        "FROM ledger.checkpoints c WHERE book = $1 AND ($2::bigint IS NULL OR size = $2) ORDER BY size DESC LIMIT 1",
         book,
         size,
     )

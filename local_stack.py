@@ -37,6 +37,8 @@ from embedded_temporal import EmbeddedTemporal
 from settings import DEFAULT_STATE_DIR, KEY_BYTES, SECRETS_FILE, STACK_FILE
 
 KEY_VARIABLES = ("XUNJI_MASTER_KEY", "XUNJI_INDEX_KEY", "XUNJI_SIGNING_KEY")
+# Not made by the stack: a signing key that was handed over signs along until it is taken out.
+OPTIONAL_KEY_VARIABLES = ("XUNJI_PREVIOUS_SIGNING_KEY", "XUNJI_WITNESS_KEY")
 PASSWORD_VARIABLE = "XUNJI_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
 DISK_FREE_MINIMUM_MIB = 512
 OLDEST_POSTGRES = 15
@@ -121,7 +123,8 @@ class LocalStack:
         }
         if self.temporal_ui_url is not None:
             found["XUNJI_TEMPORAL_UI_URL"] = self.temporal_ui_url
-        return {**self._environ, **{name: self._secrets[name] for name in KEY_VARIABLES}, **found}
+        optional = {name: self._secrets[name] for name in OPTIONAL_KEY_VARIABLES if name in self._secrets}
+        return {**optional, **self._environ, **{name: self._secrets[name] for name in KEY_VARIABLES}, **found}
 
     # --- start and stop
     # ------------------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ class LocalStack:
                     group.create_task(self.start_temporal())
             except BaseExceptionGroup as errors:
                 raise _first(errors) from None
-            self._write_private(self.state_dir / STACK_FILE, self._addresses())
+            write_private(self.state_dir / STACK_FILE, self._addresses())
         except BaseException:
             await self.stop()
             raise
@@ -283,7 +286,7 @@ class LocalStack:
                 "To begin anew, remove the state directory or choose another (--state DIR).",
             )
         made = {name: _new_secret(name) for name in missing}
-        self._write_private(path, {**stored, **made})
+        write_private(path, {**stored, **made})
         return {**found, **made}
 
     def _addresses(self) -> dict[str, str]:
@@ -295,17 +298,17 @@ class LocalStack:
         if preferred is not None and chosen != preferred:
             self._say(f"Port {preferred} is taken; {what} listens on {chosen}.")
 
-    @staticmethod
-    def _write_private(path: Path, values: Mapping[str, str]) -> None:
-        """Replace `path` in one step by lines NAME='value' that only its owner may read."""
-        draft = path.with_name(path.name + ".draft")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as output:
-            output.writelines(f"{name}='{value}'\n" for name, value in values.items())
-            output.flush()
-            os.fsync(output.fileno())
-        draft.replace(path)
+
+def write_private(path: Path, values: Mapping[str, str]) -> None:
+    """Replace `path` in one step by lines NAME='value' that only its owner may read."""
+    draft = path.with_name(path.name + ".draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        output.writelines(f"{name}='{value}'\n" for name, value in values.items())
+        output.flush()
+        os.fsync(output.fileno())
+    draft.replace(path)
 
 
 async def check_database(url: str) -> None:

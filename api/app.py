@@ -27,6 +27,7 @@ from api import (
     restrictions,
     trainees,
     webhook_endpoints,
+    witness,
 )
 from api.auth import Keys
 from api.cases import Cases
@@ -41,6 +42,7 @@ from api.services import Services
 from clock import clock_for
 from ledger.store import Ledger
 from ledger.vault import Vault
+from ledger_trust import witness_service_of
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings, key_bytes
@@ -61,6 +63,8 @@ ROUTERS: Final = (
     bulletins.routes,
     webhook_endpoints.routes,
     ledger.routes,
+    ledger.proofs,
+    witness.routes,
     clock.routes,
     health.routes,
     docs.routes,
@@ -148,6 +152,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         commands=Commands(link, settings.task_queue),
         box=SecretsBox(master_key),
         digest_key=_digest_key(key_bytes(settings.index_key)),
+        witness=witness_service_of(settings, pool),
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.checkpoint import Checkpoint
-from ledger.cosignature import Witness, cosigned_at, with_line
+from ledger.cosignature import Witness, cosigned_at
 from ledger.errors import CheckpointError
 from ledger.keyring import Keyring
 from ledger.schema import AnyConnection
@@ -99,7 +99,8 @@ class Outside:
                     raise WitnessMissed(
                         f"the checkpoint at {row['size']} that {witness.name} has countersigned is gone"
                     )
-                at = cosigned_at(with_line(row["note"].partition("\n\n")[0] + "\n\n", row["line"]), witness)
+                text = row["note"].partition("\n\n")[0]
+                at = cosigned_at(f"{text}\n\n{row['line']}", witness)
                 if at is None or at != row["cosigned_at"]:
                     raise WitnessMissed(
                         f"the signature of the witness {witness.name} at {row['size']} is not over that checkpoint"

@@ -28,7 +28,7 @@ def test_a_cosignature_has_the_bytes_that_the_format_names() -> None:
     assert int.from_bytes(value[4:12], "big") == int(NOW.timestamp())
     text = NOTE.partition("\n\n")[0] + "\n"
     WITNESS.public_key().verify(value[12:], f"cosignature/v1\ntime {int(NOW.timestamp())}\n{text}".encode())
-    assert KEY == f"{NAME}+{value[:4].hex()}+{base64.b64encode(bytes([4]) + public).decode()}"
+    assert f"{NAME}+{value[:4].hex()}+{base64.b64encode(bytes([4]) + public).decode()}" == KEY
 
 
 def test_a_cosigned_note_is_still_the_logs_and_tells_when() -> None:

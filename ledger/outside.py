@@ -16,7 +16,8 @@ from ledger.cosignature import Witness, cosigned_at
 from ledger.errors import CheckpointError
 from ledger.keyring import Keyring
 from ledger.schema import AnyConnection
-from ledger.witnessing import cosigned_file, stored_name
+from ledger.seal import FILE_SUFFIX
+from ledger.witnessing import COSIGNED_SUFFIX, cosigned_file, stored_name
 
 WITNESS_GRACE_S: Final = 300
 """A required witness is missed when a checkpoint is older than this and it has not countersigned as much."""
@@ -57,6 +58,14 @@ class Outside:
     directory: Path | None = None
     witnesses: Sequence[Witness] = ()
     held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def books(self) -> set[str]:
+        """Give the names of all books of which anything stands outside the database."""
+        names = {book for each in self.keyring.successions for book in each.books} | set(self.held)
+        if self.directory is not None:
+            for suffix in (FILE_SUFFIX, *(f".{each.id}{COSIGNED_SUFFIX}" for each in self.witnesses)):
+                names |= {path.name.removesuffix(suffix) for path in self.directory.glob(f"[!.]*{suffix}")}
+        return names
 
     def marks(self, book: str) -> list[Mark]:
         """Give every size with its root, by size. Raises WitnessMissed for a file that is not what it should be."""

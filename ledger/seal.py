@@ -158,8 +158,11 @@ class Sealer:
         return sealed, notes, refusals
 
     async def _follow_successions(self, connection: AnyConnection) -> None:
-        found = [*await read_database(connection), *await asyncio.to_thread(read_directory, self._directory)]
-        self._keyring = Keyring([key.public_key() for key in self._signing_keys], found)
+        try:
+            found = [*await read_database(connection), *await asyncio.to_thread(read_directory, self._directory)]
+            self._keyring = Keyring([key.public_key() for key in self._signing_keys], found)
+        except CheckpointError as error:
+            raise SealRefused(f"a note of succession is not what both keys signed: {error}") from error
         if not any(self._keyring.counts(key.public_key()) for key in self._signing_keys):
             raise SealRefused(
                 "this process has a signing key that was handed over to another one: give it the new key, and start "

@@ -34,7 +34,7 @@ from ledger.keyring import Trust, keyring_of, read_database, read_directory
 from ledger.merkle import Frontier
 from ledger.outside import Mark, Outside, WitnessMissed
 from ledger.schema import AnyConnection
-from ledger.seal import FILE_SUFFIX, checkpoint_file
+from ledger.seal import checkpoint_file
 
 EVENTS_PER_FETCH: Final = 1_000
 CHECKPOINTS_PER_FETCH: Final = 500
@@ -147,19 +147,15 @@ async def verify(
     told in its report.
     """
     async with _connection(database) as connection:
-        if book is not None:
-            names = [book]
-        else:
-            found = {row["book"] for row in await connection.fetch(_BOOKS)}
-            if directory is not None:
-                found |= {path.name.removesuffix(FILE_SUFFIX) for path in directory.glob(f"[!.]*{FILE_SUFFIX}")}
-            names = sorted(found)
+        names = [book] if book is not None else [row["book"] for row in await connection.fetch(_BOOKS)]
         try:
             notes = [*await read_database(connection), *read_directory(directory)]
             outside = Outside(keyring_of(trust).with_successions(notes), directory, witnesses, held or {})
         except CheckpointError as error:
             nothing = Frontier().root().hex()
-            return [BookReport(name, 0, nothing, False, None, "signature", str(error), 0) for name in names]
+            return [BookReport(name, 0, nothing, False, None, "signature", str(error), 0) for name in sorted(names)]
+        if book is None:
+            names = sorted({*names, *outside.books()})
         return [await _BookReader(connection, outside, name).report() for name in names]
 
 

@@ -172,14 +172,26 @@ class Witnessing:
         complaint = ""
         while not stop.is_set():
             try:
-                await self.ask_due()
+                await self._ask_until(stop)
                 complaint = ""
-            except DATABASE_LOST as error:
-                if str(error) != complaint:
-                    complaint = str(error)
-                    _log.error("witnessing failed: %s", error)
+            except* DATABASE_LOST as errors:
+                if str(errors.exceptions) != complaint:
+                    complaint = str(errors.exceptions)
+                    _log.error("witnessing failed: %s", complaint)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), WITNESSING_INTERVAL_S)
+
+    async def _ask_until(self, stop: asyncio.Event) -> None:
+        # A slow witness of many books must not hold up the end of the process.
+        asking, stopping = asyncio.create_task(self.ask_due()), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                asking.result()
+        finally:
+            for task in (asking, stopping):
+                task.cancel()
+            await asyncio.gather(asking, stopping, return_exceptions=True)
 
     async def ask_due(self) -> int:
         """Have everything countersigned that is due now, and give the number of signatures.
@@ -192,8 +204,9 @@ class Witnessing:
         async with self._alone() as is_alone, _client_or(self._http) as http:
             if not is_alone:
                 return 0
-            counts = await asyncio.gather(*(self._ask(http, each) for each in self._witnesses))
-        return sum(counts)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._ask(http, each)) for each in self._witnesses]
+        return sum(task.result() for task in tasks)
 
     @contextlib.asynccontextmanager
     async def _alone(self) -> AsyncIterator[bool]:

@@ -153,6 +153,9 @@ async def test_a_forged_note_beside_the_checkpoints_is_told(ledger: Ledger, pool
     report = await found(pool, NEW, tmp_path)
     assert (report.verified, report.problem) == (False, "signature")
     assert "both keys" in report.detail
+    await fill(ledger, 3, prefix="later")
+    with pytest.raises(SealRefused, match="both keys"):
+        await Sealer(pool, NEW, ORIGIN, tmp_path).seal_due()
 
 
 @pytest.mark.parametrize(

@@ -175,5 +175,16 @@ async def test_a_countersigned_checkpoint_that_was_taken_away_is_missed(sealed: 
     assert "at 10" in found.detail
 
 
+async def test_a_book_that_was_removed_as_a_whole_is_missed_by_what_the_witness_signed(
+    sealed: "Pool[Any]", tmp_path: Path
+) -> None:
+    await sealed.execute("ALTER TABLE ledger.cosignatures DISABLE TRIGGER refuse_change")
+    await sealed.execute("DELETE FROM ledger.cosignatures")
+    await tamper(sealed, "DELETE FROM ledger.events", "DELETE FROM ledger.checkpoints", "DELETE FROM ledger.books")
+    checkpoint_file(tmp_path, BOOK).unlink()
+    (found,) = await verify(sealed, public_key_of(KEY), directory=tmp_path, witnesses=[WITNESS])
+    assert (found.book, found.problem, found.first_wrong) == (BOOK, "missing", 1)
+
+
 def test_the_grace_is_some_minutes() -> None:
     assert timedelta(minutes=1) < timedelta(seconds=outside.WITNESS_GRACE_S) < timedelta(minutes=15)

@@ -258,6 +258,52 @@ async def test_what_a_witness_holds_is_asked(
     assert await sizes_held(pool, []) == {}
 
 
+async def test_a_witness_that_never_answers_does_not_hold_up_the_end(
+    ledger: Ledger, pool: "Pool[Any]", witness: Witness, sealer: Sealer, tmp_path: Path
+) -> None:
+    await fill(ledger, 3)
+    await sealer.seal_due()
+    asked = asyncio.Event()
+
+    async def silent(_scope: Any, _receive: Any, _send: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(silent))
+    stop = asyncio.Event()
+    running = asyncio.create_task(Witnessing(pool, [witness], tmp_path, http).run(stop))
+    await asked.wait()
+    stop.set()
+    await running
+    assert not await pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')")
+
+
+async def test_a_lost_database_is_told_once_and_passes_go_on(
+    ledger: Ledger,
+    pool: "Pool[Any]",
+    far: Far,
+    witness: Witness,
+    sealer: Sealer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(witnessing, "WITNESSING_INTERVAL_S", 0.01)
+    await fill(ledger, 3)
+    await sealer.seal_due()
+    await pool.execute("ALTER TABLE ledger.cosignatures RENAME TO elsewhere")
+    stop = asyncio.Event()
+    running = asyncio.create_task(Witnessing(pool, [witness], tmp_path, far.client()).run(stop))
+    while "witnessing failed" not in caplog.text:
+        await asyncio.sleep(0.005)
+    await pool.execute("ALTER TABLE ledger.elsewhere RENAME TO cosignatures")
+    while not await pool.fetchval("SELECT count(*) FROM ledger.cosignatures"):
+        assert not running.done()
+    stop.set()
+    await running
+    assert caplog.text.count("witnessing failed") == 1
+
+
 async def test_without_witnesses_nothing_is_asked(pool: "Pool[Any]", tmp_path: Path) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(Witnessing(pool, [], tmp_path).run(stop))

@@ -14,10 +14,12 @@ from domain.plan_loader import PlanError, load_plan
 from ledger_books_cli import attach, books, close, detach
 from ledger_cli import ledger_app
 from ledger_keys_cli import rotate_index_key, rotate_master_key
+from ledger_trust_cli import add_trust_commands
 from settings import SettingsError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
+add_trust_commands(ledger_app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)

@@ -15,10 +15,10 @@ from child_processes import StackError
 from database import application_pool
 from demo_screen import Screen
 from domain.plan import Plan
-from ledger.seal import public_key_of
 from ledger.verify import BookReport, verify
+from ledger_trust import checkpoint_directory, keyring_of
 from recovery import reconcile
-from settings import Settings, key_bytes
+from settings import Settings
 from simulator.client import Desk, JSONObject
 from simulator.population import Population
 from simulator.receivers import MailReceiver, WebhookReceiver
@@ -109,8 +109,7 @@ async def gather(
     async with application_pool(settings, min_size=1, max_size=2) as pool:
         await _wait_until_quiet(pool, bureau)
         notices = await _notices(pool)
-        key = public_key_of(key_bytes(settings.signing_key))
-        books = await verify(pool, key, directory=settings.state_dir / "checkpoints")
+        books = await verify(pool, keyring_of(settings), directory=checkpoint_directory(settings))
     path = f"/v1/campaigns/{campaign}/figures"
     return Outcome(
         figures=await bureau.get(path),

@@ -3,8 +3,6 @@
 What the exit codes say stands in `exit_codes` and in `docs/runbooks/exit-codes.md`.
 """
 
-import base64
-import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -16,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import orjson
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from command_line import AsJSON, State, configured, fail, out, print_json, run
 from command_progress import progress
@@ -44,6 +41,9 @@ FROM (
 if TYPE_CHECKING:
     from stream_history import StreamHistory
 
+if TYPE_CHECKING:
+    from ledger.keyring import Keyring
+
 ledger_app = typer.Typer(help="Check the ledger, prove what stands in it, carry it away.", no_args_is_help=True)
 Book = Annotated[str, typer.Argument(help="The book's name, e.g. 2022-zhengzhou.")]
 Directory = Annotated[Path, typer.Argument(help="The directory of the export.")]
@@ -67,28 +67,40 @@ async def database(settings: Settings) -> AsyncIterator["asyncpg.Pool[Any]"]:
 @ledger_app.command()
 def verify(
     book: Annotated[str | None, typer.Argument(help="One book; all when left out.")] = None,
+    ask_witnesses: Annotated[
+        bool, typer.Option("--ask-witnesses", help="Ask each witness now how much of each book it has countersigned.")
+    ] = False,
     state: State = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong."""
+    """Read every event again and check hashes, order, roots and signatures; exit code 1 when one is wrong.
+
+    Compared are the checkpoints outside the database too, and what the witnesses have countersigned.
+    """
     from ledger.detaching import detached_books
-    from ledger.seal import public_key_of
     from ledger.verify import verify as verify_ledger
+    from ledger.witnessing import sizes_held
+    from ledger_trust import checkpoint_directory, keyring_of, witnesses_of
 
     async def work() -> int:
         settings = configured(state)
-        key = public_key_of(key_bytes(settings.signing_key))
+        witnesses = witnesses_of(settings)
         async with database(settings) as pool:
             elsewhere = {each.book: each.place for each in await detached_books(pool)}
             if book in elsewhere:
                 fail(f"The events of {book} are in {elsewhere[book]}.\n  → Audit its export there.", REFUSED)
-            sizes = {row["book"]: row["size"] for row in await pool.fetch(_SIZES)}
-            names = [book] if book is not None else sorted(set(sizes) - set(elsewhere))
-            reports = []
-            with progress("Verifying", sum(sizes.get(each, 0) for each in names)) as advance:
-                for each in names:
-                    reports += await verify_ledger(pool, key, each)
-                    advance(sizes.get(each, 0))
+            held = await sizes_held(pool, witnesses) if ask_witnesses else {}
+            sizes = {row["book"]: row["size"] for row in await pool.fetch(_SIZES) if row["book"] not in elsewhere}
+            with progress("Verifying", sizes.get(book, 0) if book else sum(sizes.values())) as advance:
+                reports = await verify_ledger(
+                    pool,
+                    keyring_of(settings),
+                    book,
+                    checkpoint_directory(settings),
+                    witnesses=witnesses,
+                    held=held,
+                    advance=advance,
+                )
         if as_json:
             print_json([asdict(each) for each in reports])
         else:
@@ -171,13 +183,20 @@ def print_history(shown: "StreamHistory") -> None:
 
 
 @ledger_app.command("public-key")
-def public_key(state: State = None, as_json: AsJSON = False) -> None:
+def public_key(
+    book: Annotated[str | None, typer.Option(help="Print it as other verifiers of signed notes want it.")] = None,
+    state: State = None,
+    as_json: AsJSON = False,
+) -> None:
     """Print the key with which checkpoints, exports and proofs are checked: base64 of 32 bytes."""
+    from ledger.checkpoint import origin_of, verifier_key
     from ledger.seal import public_key_of
+    from ledger_trust import public_key_text
 
     async def work() -> int:
-        key = public_key_of(key_bytes(configured(state).signing_key))
-        text = base64.b64encode(key.public_bytes_raw()).decode()
+        settings = configured(state)
+        key = public_key_of(key_bytes(settings.signing_key))
+        text = verifier_key(origin_of(settings.ledger_origin, book), key) if book else public_key_text(key)
         if as_json:
             print_json({"public_key": text})
         else:
@@ -268,7 +287,7 @@ def prove(
     as_json: AsJSON = True,
 ) -> None:
     """Print, as JSON, what an auditor needs: the proof, the event, and the signed checkpoints. See `check-proof`."""
-    assert as_json, "there is no other form"
+    from ledger.keyring import read_database
     from ledger.proofs import consistency_proof, inclusion_proof
 
     async def work() -> int:
@@ -281,11 +300,13 @@ def prove(
                 body = await pool.fetchval(
                     "SELECT body FROM ledger.events WHERE book = $1 AND sequence = $2", book, sequence
                 )
-                print_json({"proof": orjson.loads(proof.as_json()), "event": body.decode(), "checkpoints": [note]})
+                shown = {"proof": orjson.loads(proof.as_json()), "event": body.decode(), "checkpoints": [note]}
             else:
                 first, first_note = await _checkpoint(pool, book, since)
                 growth = await consistency_proof(pool, book, first, size)
-                print_json({"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]})
+                shown = {"proof": orjson.loads(growth.as_json()), "checkpoints": [first_note, note]}
+            successions = await read_database(pool)
+        print_json(shown | ({"successions": [each.note for each in successions]} if successions else {}))
         return OK
 
     run(work())
@@ -320,9 +341,9 @@ def check_proof(
     run(work())
 
 
-def _checked(file: Path, key: Ed25519PublicKey) -> str:
+def _checked(file: Path, key: "Keyring") -> str:
     """What the proof in the file proves. Raises CheckpointError or ProofError when it proves nothing."""
-    from ledger.checkpoint import open_note
+    from ledger.keyring import read_succession
     from ledger.proofs import (
         ConsistencyProof,
         InclusionProof,
@@ -335,7 +356,8 @@ def _checked(file: Path, key: Ed25519PublicKey) -> str:
     try:
         document: Any = orjson.loads(file.read_bytes())
         text = orjson.dumps(document["proof"]).decode()
-        notes = [open_note(note, key) for note in document["checkpoints"]]
+        ring = key.with_successions(read_succession(note) for note in document.get("successions", []))
+        notes = [ring.open(note) for note in document["checkpoints"]]
         event = document.get("event")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise foreign from None
@@ -438,14 +460,15 @@ def _person(text: str) -> UUID:
         fail("That is no person's id.\n  → Give the id that the API shows as `person`.", MISUSED)
 
 
-def _key(text: str | None, state: Path | None) -> Ed25519PublicKey:
-    from ledger.seal import public_key_of
+def _key(text: str | None, state: Path | None) -> "Keyring":
+    from ledger.keyring import Keyring
+    from ledger_trust import keyring_of, read_public_key
 
     if text is None:
-        return public_key_of(key_bytes(configured(state).signing_key))
+        return keyring_of(configured(state))
     try:
-        return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
-    except (binascii.Error, ValueError):
+        return Keyring([read_public_key(text)])
+    except ValueError:
         fail("--public-key is not base64 of 32 bytes.\n  → Give what `xunji ledger public-key` prints.", MISUSED)
 
 
@@ -460,8 +483,9 @@ def _announced(directory: Path) -> int | None:
 async def _checkpoint(pool: "asyncpg.Pool[Any]", book: str, size: int | None) -> tuple[int, str]:
     """The newest checkpoint of a book, or the one at a size."""
     row = await pool.fetchrow(
-        "SELECT size, note FROM ledger.checkpoints WHERE book = $1 AND ($2::bigint IS NULL OR size = $2) "
-        "ORDER BY size DESC LIMIT 1",
+        "SELECT size, note || (SELECT coalesce(string_agg(line, '' ORDER BY witness), '') FROM ledger.cosignatures s "
+        "WHERE s.book = c.book AND s.size = c.size) AS note "
+        "FROM ledger.checkpoints c WHERE book = $1 AND ($2::bigint IS NULL OR size = $2) ORDER BY size DESC LIMIT 1",
         book,
         size,
     )

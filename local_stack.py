@@ -38,6 +38,8 @@ from embedded_temporal import EmbeddedTemporal
 from settings import DEFAULT_STATE_DIR, KEY_BYTES, SECRETS_FILE, STACK_FILE
 
 KEY_VARIABLES = ("XUNJI_MASTER_KEY", "XUNJI_INDEX_KEY", "XUNJI_SIGNING_KEY")
+# Not made by the stack: a signing key that was handed over signs along until it is taken out.
+OPTIONAL_KEY_VARIABLES = ("XUNJI_PREVIOUS_SIGNING_KEY", "XUNJI_WITNESS_KEY")
 PASSWORD_VARIABLE = "XUNJI_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
 SERVICE_PASSWORD_VARIABLE = "XUNJI_SERVICE_PASSWORD"  # noqa: S105 - the name of a variable
 OWNER_VARIABLE = "XUNJI_MIGRATION_DATABASE_URL"
@@ -132,7 +134,8 @@ class LocalStack:
         }
         if self.temporal_ui_url is not None:
             found["XUNJI_TEMPORAL_UI_URL"] = self.temporal_ui_url
-        return {**self._environ, **{name: self._secrets[name] for name in KEY_VARIABLES}, **found}
+        optional = {name: self._secrets[name] for name in OPTIONAL_KEY_VARIABLES if name in self._secrets}
+        return {**optional, **self._environ, **{name: self._secrets[name] for name in KEY_VARIABLES}, **found}
 
     # --- start and stop
     # ------------------------------------------------------------------------------------------
@@ -152,7 +155,7 @@ class LocalStack:
                     group.create_task(self.start_temporal())
             except BaseExceptionGroup as errors:
                 raise _first(errors) from None
-            self._write_private(self.state_dir / STACK_FILE, self._addresses())
+            write_private(self.state_dir / STACK_FILE, self._addresses())
         except BaseException:
             await self.stop()
             raise
@@ -306,7 +309,7 @@ class LocalStack:
                 "To begin anew, remove the state directory or choose another (--state DIR).",
             )
         made = {name: _new_secret(name) for name in missing}
-        self._write_private(path, {**stored, **made})
+        write_private(path, {**stored, **made})
         return {**found, **made}
 
     def _addresses(self) -> dict[str, str]:
@@ -319,17 +322,17 @@ class LocalStack:
         if preferred is not None and chosen != preferred:
             self._say(f"Port {preferred} is taken; {what} listens on {chosen}.")
 
-    @staticmethod
-    def _write_private(path: Path, values: Mapping[str, str]) -> None:
-        """Replace `path` in one step by lines NAME='value' that only its owner may read."""
-        draft = path.with_name(path.name + ".draft")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as output:
-            output.writelines(f"{name}='{value}'\n" for name, value in values.items())
-            output.flush()
-            os.fsync(output.fileno())
-        draft.replace(path)
+
+def write_private(path: Path, values: Mapping[str, str]) -> None:
+    """Replace `path` in one step by lines NAME='value' that only its owner may read."""
+    draft = path.with_name(path.name + ".draft")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        output.writelines(f"{name}='{value}'\n" for name, value in values.items())
+        output.flush()
+        os.fsync(output.fileno())
+    draft.replace(path)
 
 
 async def check_database(url: str) -> None:

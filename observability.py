@@ -41,6 +41,8 @@ PERSONAL_KEYS = frozenset(
         "master_key",
         "index_key",
         "signing_key",
+        "previous_signing_key",
+        "witness_key",
         "database_url",
     }
 )

@@ -9,13 +9,14 @@ and `TEMPORAL_NAMESPACE`, which other tools know.
 
 import base64
 import binascii
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "XUNJI_"
 KEY_BYTES = 32
@@ -46,9 +47,30 @@ def _require_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _from_json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("is not JSON") from None
+
+
 Key = Annotated[SecretStr, AfterValidator(_require_key)]
 Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
 """Several keys, with commas between them."""
+
+MAX_WITNESSES = 8
+
+
+class WitnessSetting(BaseModel):
+    """Who countersigns our checkpoints: the address before `/add-checkpoint`, and the witness's verifier key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
+    key: Annotated[str, Field(max_length=500)]
+    required: bool = True
 
 
 class Settings(BaseSettings):
@@ -77,6 +99,8 @@ class Settings(BaseSettings):
     former_index_keys: Keys | None = None
     # Signs the ledger's checkpoints (ed25519 seed).
     signing_key: Key
+    # The signing key before, while it signs beside the present one (`xunji ledger rotate-key`).
+    previous_signing_key: Key | None = None
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
@@ -93,6 +117,14 @@ class Settings(BaseSettings):
     workflow_runner: Literal["unsandboxed", "passthrough", "sandboxed"] = "unsandboxed"
     # Who signs the ledger's checkpoints: stands in the first line of each, before the book's name.
     ledger_origin: str = "xunji"
+    # Who countersigns our checkpoints.
+    witnesses: Annotated[
+        tuple[WitnessSetting, ...], NoDecode, BeforeValidator(_from_json), Field(max_length=MAX_WITNESSES)
+    ] = ()
+    # With a key this instance is a witness of others: of the ledgers of `witnessed_logs`, public keys by origin.
+    witness_key: Key | None = None
+    witness_name: Annotated[str, Field(pattern=r"^[^\s+]*$", max_length=200)] = "xunji/witness"
+    witnessed_logs: Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_from_json)] = {}
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -156,11 +188,15 @@ def _explanations(error: ValidationError, directory: Path) -> Iterable[str]:
 
 
 def _remedy(field: str, directory: Path) -> str:
+    if field in ("previous_signing_key", "witness_key"):
+        return "Give base64 of 32 bytes, or unset it"
     if field in ("master_key", "index_key", "signing_key"):
         return (
             f"Take it from {directory / SECRETS_FILE} (the local stack makes it there on its first start), "
             "or make a new one for an empty database: openssl rand -base64 32"
         )
+    if field in ("witnesses", "witnessed_logs"):
+        return "docs/ledger-trust.md shows how it is written."
     if field == "database_url":
         return (
             "Start the local stack (make demo) and use its state directory, or give a PostgreSQL's address, "

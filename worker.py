@@ -36,8 +36,8 @@ from activities.webhooks import WebhookSender
 from clock import clock_for
 from database import application_pool, sealer_pool
 from event_schemas import SCHEMAS
-from ledger.seal import Sealer
 from ledger.store import Ledger
+from ledger_trust import sealer_of, witnessing_of
 from observability import configure_logging
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
@@ -97,12 +97,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(checkpoints.close)
         client = await connect(settings)
         worker = create_worker(settings, client, pool, ledger, checkpoints)
-        sealer = Sealer(
-            sealing,
-            signing_key=key_bytes(settings.signing_key),
-            origin=settings.ledger_origin,
-            directory=settings.state_dir / "checkpoints",
-        )
         loops: tuple[Loop, ...] = (
             Projector(pool, ledger).run,
             Dispatcher(pool, client, task_queue=settings.task_queue).run,
@@ -113,7 +107,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 task_queue=settings.task_queue,
                 interval_s=DEMO_SWEEP_S if settings.clock == "demo" else SWEEP_S,
             ).run,
-            sealer.run,
+            sealer_of(settings, sealing).run,
+            witnessing_of(settings, sealing).run,
         )
         async with asyncio.TaskGroup() as group:
             for loop in loops:

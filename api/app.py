@@ -26,6 +26,7 @@ from api import (
     restrictions,
     trainees,
     webhook_endpoints,
+    witness,
 )
 from api.auth import Keys
 from api.cases import Cases
@@ -41,6 +42,7 @@ from clock import clock_for
 from database import application_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
+from ledger_trust import witness_service_of
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings, former_keys, key_bytes
@@ -62,6 +64,8 @@ ROUTERS: Final = (
     bulletins.routes,
     webhook_endpoints.routes,
     ledger.routes,
+    ledger.proofs,
+    witness.routes,
     clock.routes,
     health.routes,
     docs.routes,
@@ -148,6 +152,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         commands=Commands(link, settings.task_queue),
         box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
         digest_key=_digest_key(key_bytes(settings.index_key)),
+        witness=witness_service_of(settings, pool),
     )
 
 

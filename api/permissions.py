@@ -40,6 +40,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "bulletins:read": frozenset({"bureau", "county", "host"}),
     "webhooks:read": _EVERYBODY,
     "webhooks:write": _EVERYBODY,
+    "ledger:audit": _EVERYBODY,
     "clock:read": _EVERYBODY,
     "clock:write": _BUREAU,
 }

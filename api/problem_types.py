@@ -41,6 +41,13 @@ PLAN_INVALID = ProblemType("plan-invalid", 422, "The plan has errors", "方案�
 PLAN_CONFLICT = ProblemType("plan-conflict", 409, "Another plan runs under this id", "该编号已有另一方案")
 URL_REFUSED = ProblemType("webhook-url-refused", 422, "The webhook's URL is not accepted", "回调地址不能接受")
 INTERNAL = ProblemType("internal-error", 500, "Something went wrong on our side", "系统内部错误")
+OUT_OF_RANGE = ProblemType("proof-out-of-range", 422, "The book is not that long", "账本没有这么长")
+LEDGER_DAMAGED = ProblemType("ledger-damaged", 409, "The ledger does not hold what was recorded", "账本内容缺失")
+WITNESS_UNKNOWN_LOG = ProblemType("witness-unknown-log", 404, "This log is not witnessed here", "此处不见证该日志")
+WITNESS_NOT_SIGNED = ProblemType(
+    "witness-not-signed", 403, "The checkpoint is not signed by the log", "检查点没有该日志的签名"
+)
+WITNESS_NOT_CONSISTENT = ProblemType("witness-not-consistent", 422, "The proof does not hold", "一致性证明不成立")
 DATABASE_AWAY = ProblemType("database-unavailable", 503, "The database cannot be reached", "数据库暂不可用")
 TEMPORAL_AWAY = ProblemType("temporal-unavailable", 503, "The workflow service cannot be reached", "流程服务暂不可用")
 STILL_WORKING = ProblemType("command-pending", 503, "The command is not done yet", "命令尚未完成")
@@ -64,6 +71,11 @@ _TECHNICAL = (
     PLAN_INVALID,
     PLAN_CONFLICT,
     URL_REFUSED,
+    OUT_OF_RANGE,
+    LEDGER_DAMAGED,
+    WITNESS_UNKNOWN_LOG,
+    WITNESS_NOT_SIGNED,
+    WITNESS_NOT_CONSISTENT,
     INTERNAL,
     DATABASE_AWAY,
     TEMPORAL_AWAY,

@@ -18,6 +18,7 @@ from api.registry import Registry
 from clock import Clock
 from ledger.store import Ledger
 from ledger.vault import Vault
+from ledger.witness import WitnessService
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
@@ -41,6 +42,7 @@ class Services:
     commands: Commands
     box: SecretsBox
     digest_key: bytes
+    witness: WitnessService | None = None
 
 
 async def services_of(request: Request) -> Services:

@@ -5,7 +5,8 @@
     leaves.bin      the events' leaf hashes, 32 bytes each, in the same order
 
 The manifest is one JSON object of exactly these fields: `format` (1), `book`, `size` (number of events), `root` and
-`events_sha256` (64 lower-case hexadecimal digits) and `checkpoint` (the note, see `ledger.checkpoint`).
+`events_sha256` (64 lower-case hexadecimal digits) and `checkpoint` (the note, see `ledger.checkpoint`). Where the
+signing key was handed over, `format` is 2 and `successions` holds the notes that say so (see `ledger.keyring`).
 
 Everything hangs on the signature: lines -> leaf hashes -> root -> signed note. The leaf hashes beside the events add
 nothing to that. Being hashes under the same signed root they tell which line is wrong, where the lines alone could
@@ -24,13 +25,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import asyncpg
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.advance import Advance, uncounted
 from ledger.archive_audit import (
     EVENTS_FILE,
     EVENTS_PER_PAGE,
     FORMAT,
+    FORMAT_WITH_SUCCESSIONS,
     LEAVES_FILE,
     MANIFEST_FILE,
     AuditReport,
@@ -39,9 +41,10 @@ from ledger.archive_audit import (
     Wrong,
     audit,
 )
-from ledger.checkpoint import Checkpoint, open_note, origin_of, parse, sign
+from ledger.checkpoint import Checkpoint, origin_of, parse, sign
 from ledger.detaching import refuse_detached
 from ledger.errors import CheckpointError, LedgerError, StreamInAnotherBook
+from ledger.keyring import Keyring, Succession, Trust, read_database
 from ledger.merkle import Frontier, leaf_hash
 from ledger.schema import ONE_BOOK, AnyConnection
 
@@ -160,6 +163,7 @@ async def export_book(
         if head is None:
             raise BookNotFound("there is no such book: ask for one of those that the ledger lists")
         stored = await _newest_checkpoint(connection, book)
+        successions = await read_database(connection)
         if stored is not None and stored[0].size > head:
             raise BookDamaged(f"{stored[0].size} events of {book} were signed and {head} are left: verify the book")
         covered = stored is not None and stored[0].size == head
@@ -168,7 +172,7 @@ async def export_book(
                 raise CheckpointMissing(
                     f"no checkpoint covers all {head} events of {book}: wait for the sealer, or give key and origin"
                 )
-            _refuse_other_signer(stored, signer.public_key(), origin, book)
+            _refuse_other_signer(stored, signer, successions, origin_of(origin, book))
         writer = await asyncio.to_thread(_Writer, directory, book)
         try:
             await _write_events(connection, writer, head, stored[0] if stored else None, advance)
@@ -178,22 +182,19 @@ async def export_book(
                 assert signer is not None and origin is not None
                 checkpoint = Checkpoint(origin_of(origin, book), head, writer.frontier.root(), datetime.now(UTC))
                 note = sign(checkpoint, signer)
-            return await asyncio.to_thread(writer.finish, checkpoint, note)
+            return await asyncio.to_thread(writer.finish, checkpoint, note, successions)
         finally:
             await asyncio.to_thread(writer.close)
 
 
 async def import_book(
-    database: "asyncpg.Pool[Any] | AnyConnection",
-    directory: Path,
-    public_key: Ed25519PublicKey,
-    *,
-    advance: Advance = uncounted,
+    database: "asyncpg.Pool[Any] | AnyConnection", directory: Path, trust: Trust, *, advance: Advance = uncounted
 ) -> ImportReport:
     """Bring an export into a migrated database that does not hold its book: audited first, then all or nothing.
 
-    Restored are the events (the same bytes, leaf hashes and columns), the book's head, the streams' versions and the
-    checkpoint. An empty book has no checkpoint in the database. Appends go on with the next sequence.
+    Restored are the events (the same bytes, leaf hashes and columns), the book's head, the streams' versions, the
+    checkpoint, and the notes by which its signing key was handed over, if the database has none of its own. An empty
+    book has no checkpoint in the database. Appends go on with the next sequence.
 
     Of the commands only the ids are known from the events. They are stored with an empty reply and the content hash
     UNKNOWN_CONTENT_HASH: a command that is sent again is answered `CommandReused` and is not carried out twice, but
@@ -206,11 +207,11 @@ async def import_book(
     `database` is a pool or a connection whose user owns the ledger's tables. Raises ArchiveRejected, BookExists,
     StreamInAnotherBook, ImportNotPermitted, OSError and asyncpg's errors.
     """
-    report = await asyncio.to_thread(audit, directory, public_key)
+    report = await asyncio.to_thread(audit, directory, trust)
     if not report.verified:
         raise ArchiveRejected(report)
     # The files are checked again while they are written, so that a change after the audit does not get in either.
-    reading = Reading(directory, public_key)
+    reading = Reading(directory, trust)
     try:
         await asyncio.to_thread(reading.open)
         async with _connection(database) as connection, connection.transaction():
@@ -253,16 +254,19 @@ async def _newest_checkpoint(connection: AnyConnection, book: str) -> tuple[Chec
 
 
 def _refuse_other_signer(
-    stored: tuple[Checkpoint, str] | None, public_key: Ed25519PublicKey, origin: str, book: str
+    stored: tuple[Checkpoint, str] | None, signer: Ed25519PrivateKey, successions: Sequence[Succession], origin: str
 ) -> None:
+    keyring = Keyring([signer.public_key()], successions)
+    if not keyring.counts(signer.public_key()):
+        raise SigningRefused("the key given was handed over to another one: give that one")
     if stored is None:
         return
     checkpoint, note = stored
     try:
-        open_note(note, public_key)
+        keyring.open(note)
     except CheckpointError as error:
         raise SigningRefused(f"the checkpoint at {checkpoint.size} is not signed by the key given") from error
-    if checkpoint.origin != origin_of(origin, book):
+    if checkpoint.origin != origin:
         raise SigningRefused(f"the checkpoint at {checkpoint.size} has another origin than the one given")
 
 
@@ -341,18 +345,20 @@ class _Writer:
         self._leaves.write(b"".join(leaves))
         self.frontier.extend(leaves)
 
-    def finish(self, checkpoint: Checkpoint, note: str) -> ExportReport:
+    def finish(self, checkpoint: Checkpoint, note: str, successions: Sequence[Succession]) -> ExportReport:
         report = ExportReport(
             self.book, self.frontier.size, checkpoint.root.hex(), self._digest.hexdigest(), checkpoint.sealed_at
         )
-        manifest = {
-            "format": FORMAT,
+        manifest: dict[str, Any] = {
+            "format": FORMAT_WITH_SUCCESSIONS if successions else FORMAT,
             "book": report.book,
             "size": report.size,
             "root": report.root_hex,
             "events_sha256": report.events_sha256,
             "checkpoint": note,
         }
+        if successions:
+            manifest["successions"] = [each.note for each in successions]
         text = self._open(MANIFEST_FILE)
         text.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
         for file in (self._events, self._leaves, text):
@@ -412,7 +418,16 @@ async def _restore(connection: AnyConnection, reading: Reading, advance: Advance
             manifest.checkpoint,
             reading.frontier.encode(),
         )
+    await _restore_successions(connection, manifest.successions)
     return ImportReport(book, checkpoint.size, streams, commands, checkpoint.root.hex())
+
+
+async def _restore_successions(connection: AnyConnection, notes: Sequence[str]) -> None:
+    # A database that has such notes follows its own keys; the book's earlier checkpoint stands under the key given.
+    if notes and not await connection.fetchval("SELECT EXISTS (SELECT FROM ledger.successions)"):
+        await connection.executemany(
+            "INSERT INTO ledger.successions (number, note) VALUES ($1, $2)", list(enumerate(notes, start=1))
+        )
 
 
 async def _events(reading: Reading, advance: Advance) -> AsyncIterator[Event]:

@@ -1,7 +1,5 @@
 """Auditing an exported book: files and a public key, and no database. `ledger.archive` says what the files hold."""
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -13,22 +11,25 @@ from typing import Any, BinaryIO, Final, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from ledger.advance import Advance, uncounted
 from ledger.canonical import MAX_PAYLOAD_BYTES, canonical_bytes, instant
-from ledger.checkpoint import Checkpoint, key_hash, open_note, parse
+from ledger.checkpoint import Checkpoint, key_hash, parse, signature_values
 from ledger.errors import BadSignature, CheckpointError, NotCanonical
+from ledger.keyring import MAX_SUCCESSION_CHARACTERS, Keyring, Trust, keyring_of, read_succession
 from ledger.merkle import HASH_BYTES, Frontier, leaf_hash
 
 FORMAT: Final = 1
+FORMAT_WITH_SUCCESSIONS: Final = 2
+"""Of an export whose signing key was handed over at least once: `successions` holds the notes."""
+
 EVENTS_FILE: Final = "events.ndjson"
 MANIFEST_FILE: Final = "manifest.json"
 LEAVES_FILE: Final = "leaves.bin"
 
 EVENTS_PER_PAGE: Final = 500
 LEAVES_PER_READ: Final = 8_192
-MAX_MANIFEST_BYTES: Final = 65_536
+MAX_MANIFEST_BYTES: Final = 65_536 + 4 * MAX_SUCCESSION_CHARACTERS
 MAX_SIZE: Final = 2**53 - 1
 
 Problem = Literal[
@@ -109,13 +110,15 @@ class Event(NamedTuple):
     body: bytes
 
 
-def audit(directory: Path, public_key: Ed25519PublicKey, *, advance: Advance = uncounted) -> AuditReport:
+def audit(directory: Path, trust: Trust, *, advance: Advance = uncounted) -> AuditReport:
     """Check an export against the signature of this key, without any database, and report on it.
+
+    A key that followed it, or that it followed, counts by the notes in the manifest.
 
     Reads line by line; memory grows with the number of streams only. What is wrong, a missing file included, is told
     in the report. Raises OSError when a file cannot be read for another reason.
     """
-    reading = Reading(directory, public_key)
+    reading = Reading(directory, trust)
     wrong: Wrong | None = None
     try:
         for page in reading.pages():
@@ -131,17 +134,18 @@ class Manifest(NamedTuple):
     root: bytes
     events_sha256: str
     checkpoint: str
+    successions: tuple[str, ...] = ()
 
 
 class Reading:
     """One reading of an export from its manifest to its last line. `pages` raises Wrong at the first wrong thing."""
 
-    def __init__(self, directory: Path, public_key: Ed25519PublicKey) -> None:
+    def __init__(self, directory: Path, trust: Trust) -> None:
         self.frontier = Frontier()
         self.manifest: Manifest | None = None
         self.checkpoint: Checkpoint | None = None
         self._directory = directory
-        self._public_key = public_key
+        self._keyring = keyring_of(trust)
         self._versions: dict[str, int] = {}
         self._digest = sha256()
         self._files = ExitStack()
@@ -164,7 +168,7 @@ class Reading:
         if self.manifest is None:
             self.manifest = _read_manifest(self._directory / MANIFEST_FILE)
         if self.checkpoint is None:
-            self.checkpoint = _open_checkpoint(self.manifest, self._public_key)
+            self.checkpoint = _open_checkpoint(self.manifest, self._keyring)
         return self.manifest, self.checkpoint
 
     def close(self) -> None:
@@ -282,11 +286,15 @@ def _read_manifest(path: Path) -> Manifest:
         fields: Any = orjson.loads(text) if len(text) <= MAX_MANIFEST_BYTES else None
     except orjson.JSONDecodeError:
         fields = None
-    if not isinstance(fields, dict) or fields.keys() != {"format", *Manifest._fields}:
+    names = {"format", *Manifest._fields}
+    if not isinstance(fields, dict) or fields.keys() | {"successions"} != names:
         raise Wrong("manifest", None, f"{MANIFEST_FILE} is not the manifest of an export")
-    if fields.pop("format") != FORMAT:
+    if fields.pop("format") != (FORMAT_WITH_SUCCESSIONS if "successions" in fields else FORMAT):
         raise Wrong("manifest", None, f"the export is not of format {FORMAT}: use the release that wrote it")
-    manifest = Manifest(**fields)
+    successions = fields.pop("successions", [])
+    if type(successions) is not list or not all(type(each) is str for each in successions):
+        raise Wrong("manifest", None, f"`successions` of {MANIFEST_FILE} is not a list of notes")
+    manifest = Manifest(**fields, successions=tuple(successions))
     texts = (manifest.book, manifest.root, manifest.events_sha256, manifest.checkpoint)
     if (
         not all(type(text) is str for text in texts)
@@ -299,12 +307,16 @@ def _read_manifest(path: Path) -> Manifest:
     return manifest._replace(root=bytes.fromhex(fields["root"]))
 
 
-def _open_checkpoint(manifest: Manifest, public_key: Ed25519PublicKey) -> Checkpoint:
+def _open_checkpoint(manifest: Manifest, trusted: Keyring) -> Checkpoint:
     try:
-        checkpoint = open_note(manifest.checkpoint, public_key)
-    except BadSignature:
-        if _is_of_key(manifest.checkpoint, public_key):
-            raise Wrong("checkpoint", None, "the checkpoint was changed after this key had signed it") from None
+        keyring = trusted.with_successions(read_succession(note) for note in manifest.successions)
+    except CheckpointError as error:
+        raise Wrong("key", None, f"a note of succession in the manifest does not count: {error}") from error
+    try:
+        checkpoint = keyring.open(manifest.checkpoint)
+    except BadSignature as error:
+        if _is_of_a_key(manifest.checkpoint, keyring):
+            raise Wrong("checkpoint", None, f"the checkpoint was changed after it was signed, or: {error}") from None
         raise Wrong("key", None, "this key has not signed the checkpoint: give that of the exporting ledger") from None
     except CheckpointError as error:
         raise Wrong("checkpoint", None, f"the checkpoint cannot be read: {error}") from error
@@ -315,14 +327,11 @@ def _open_checkpoint(manifest: Manifest, public_key: Ed25519PublicKey) -> Checkp
     return checkpoint
 
 
-def _is_of_key(note: str, public_key: Ed25519PublicKey) -> bool:
+def _is_of_a_key(note: str, keyring: Keyring) -> bool:
     # The first bytes of a signature name its key.
-    expected = key_hash(parse(note).origin, public_key)
-    for line in note.partition("\n\n")[2].splitlines():
-        with suppress(binascii.Error, ValueError):
-            if base64.b64decode(line.rpartition(" ")[2], validate=True).startswith(expected):
-                return True
-    return False
+    origin = parse(note).origin
+    expected = [key_hash(origin, key) for key in keyring.all_keys()]
+    return any(value.startswith(one) for value in signature_values(note, origin) for one in expected)
 
 
 def _read_event(body: bytes, leaf: bytes) -> Event:

@@ -30,7 +30,11 @@ ED25519: Final = b"\x01"
 
 KEY_HASH_BYTES: Final = 4
 SIGNATURE_BYTES: Final = 64
-MAX_NOTE_CHARACTERS: Final = 2_000
+MAX_NOTE_CHARACTERS: Final = 8_000
+"""Of a note with the signatures of all witnesses; what is stored of our own has at most a quarter of it."""
+
+MAX_SIGNATURES: Final = 16
+"""Further signature lines are not looked at."""
 
 _ORIGIN: Final = re.compile(r"[^\s+\x00-\x1f\x7f]{1,200}")
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,18}|0")
@@ -71,12 +75,42 @@ def verifier_key(name: str, public_key: Ed25519PublicKey) -> str:
     return f"{name}+{key_hash(name, public_key).hex()}+{encoded}"
 
 
-def sign(checkpoint: Checkpoint, signing_key: Ed25519PrivateKey) -> str:
-    """Give the signed note."""
+def sign(checkpoint: Checkpoint, *signing_keys: Ed25519PrivateKey) -> str:
+    """Give the note, signed by each key in turn."""
     text = checkpoint.text()
-    signature = signing_key.sign(text.encode())
-    line = base64.b64encode(key_hash(checkpoint.origin, signing_key.public_key()) + signature).decode()
-    return f"{text}\n{_SIGNATURE_START}{checkpoint.origin} {line}\n"
+    return f"{text}\n" + "".join(signature_line(checkpoint.origin, text, key) for key in signing_keys)
+
+
+def signature_line(name: str, text: str, signing_key: Ed25519PrivateKey) -> str:
+    """Give the line, with its line end, by which a key signs a text under a name."""
+    value = key_hash(name, signing_key.public_key()) + signing_key.sign(text.encode())
+    return f"{_SIGNATURE_START}{name} {base64.b64encode(value).decode()}\n"
+
+
+def signature_values(note: str, name: str) -> list[bytes]:
+    """Give what each signature line of this name holds, key hash first. Lines that cannot be read are passed over."""
+    values: list[bytes] = []
+    for line in note.partition("\n\n")[2].splitlines()[:MAX_SIGNATURES]:
+        if line.startswith(f"{_SIGNATURE_START}{name} "):
+            try:
+                values.append(base64.b64decode(line.rpartition(" ")[2], validate=True))
+            except binascii.Error:
+                continue
+    return values
+
+
+def is_signed_by(note: str, name: str, public_key: Ed25519PublicKey) -> bool:
+    """Whether the note's text is signed under this name by this key."""
+    signed = note.partition("\n\n")[0].encode() + b"\n"
+    expected = key_hash(name, public_key)
+    for value in signature_values(note, name):
+        if len(value) == KEY_HASH_BYTES + SIGNATURE_BYTES and value[:KEY_HASH_BYTES] == expected:
+            try:
+                public_key.verify(value[KEY_HASH_BYTES:], signed)
+            except InvalidSignature:
+                continue
+            return True
+    return False
 
 
 def parse(note: str) -> Checkpoint:
@@ -107,21 +141,6 @@ def open_note(note: str, public_key: Ed25519PublicKey) -> Checkpoint:
     Signatures by other keys are passed over, as the format asks.
     """
     checkpoint = parse(note)
-    text, _, signatures = note.partition("\n\n")
-    signed = f"{text}\n".encode()
-    expected = key_hash(checkpoint.origin, public_key)
-    for line in signatures.splitlines():
-        if not line.startswith(f"{_SIGNATURE_START}{checkpoint.origin} "):
-            continue
-        try:
-            value = base64.b64decode(line.rpartition(" ")[2], validate=True)
-        except binascii.Error:
-            continue
-        if len(value) != KEY_HASH_BYTES + SIGNATURE_BYTES or value[:KEY_HASH_BYTES] != expected:
-            continue
-        try:
-            public_key.verify(value[KEY_HASH_BYTES:], signed)
-        except InvalidSignature:
-            continue
-        return checkpoint
-    raise BadSignature(f"no signature of {checkpoint.origin} at {checkpoint.size} is by this key over this text")
+    if not is_signed_by(note, checkpoint.origin, public_key):
+        raise BadSignature(f"no signature of {checkpoint.origin} at {checkpoint.size} is by this key over this text")
+    return checkpoint

@@ -120,6 +120,38 @@ class SealRefused(CheckpointError):
     """A book is not sealed, because what was signed before and what the database holds now contradict each other."""
 
 
+class MalformedSuccession(CheckpointError):
+    """The text is no note by which one signing key follows another."""
+
+
+class KeysContradictory(CheckpointError):
+    """Two notes hand one signing key over to different keys, and nothing tells which of them counts."""
+
+
+class RotationRefused(CheckpointError):
+    """The signing key is not handed over: the keys given are not the present one and a new one."""
+
+
+class WitnessError(CheckpointError):
+    """The root of the errors about witnesses."""
+
+
+class WitnessAway(WitnessError):
+    """The witness cannot be reached, or answers with something else than its protocol has."""
+
+
+class WitnessRefused(WitnessError):
+    """The witness has looked at the checkpoint and does not sign it."""
+
+
+class WitnessAhead(WitnessError):
+    """The witness has signed more of the book than the database holds: it was rolled back, or cut off."""
+
+
+class MalformedWitness(WitnessError):
+    """The text is not the verifier key of a witness."""
+
+
 class InvalidProofInput(LedgerError):
     """A hash that is not 32 bytes long, or a frontier that does not fit its size."""
 

@@ -269,7 +269,8 @@ async def consistency_proof(
     """Prove that a book of `second` events begins with the book of `first` events; with None, all there are now.
 
     Both sizes are those of checkpoints, if it is to be checked against them. `database` is a pool, or a connection
-    outside a transaction. The leaf hashes are read in constant memory. Raises UnknownBook, ProofOutOfRange,
+    outside a transaction. The leaf hashes are read in constant memory; those of the first events only if the database
+    has no checkpoint of that size, whose frontier it goes on from. Raises UnknownBook, ProofOutOfRange,
     LeavesMissing, and asyncpg's errors.
     """
     async with _snapshot(database) as connection:
@@ -280,7 +281,8 @@ async def consistency_proof(
         if not 1 <= first <= second:
             raise ProofOutOfRange(f"before {second} events ask for a first size of 1 to {second}, not {first}")
         subtrees = _consistency_subtrees(first, second)
-        roots = await _subtree_roots(connection, book, subtrees)
+        roots = await _frontier_roots(connection, book, first)
+        roots |= await _subtree_roots(connection, book, [one for one in subtrees if one not in roots])
     return ConsistencyProof(book, first, second, tuple(roots[one] for one in subtrees))
 
 
@@ -359,6 +361,23 @@ async def _head(connection: AnyConnection, book: str) -> int:
     if head is None:
         raise UnknownBook(f"there is no book {book}: ask for one of those that the ledger lists")
     return int(head)
+
+
+async def _frontier_roots(connection: AnyConnection, book: str, size: int) -> dict[_Leaves, bytes]:
+    # The perfect subtrees that a checkpoint's tree is made of, largest first: every node of a consistency proof that
+    # lies within the first tree is one of them. Should they have been changed, the proof is rejected by who checks it.
+    encoded = await connection.fetchval(
+        "SELECT frontier FROM ledger.checkpoints WHERE book = $1 AND size = $2", book, size
+    )
+    roots: dict[_Leaves, bytes] = {}
+    if encoded is None or len(encoded) != size.bit_count() * HASH_BYTES:
+        return roots
+    start = 0
+    for at in range(0, len(encoded), HASH_BYTES):
+        stop = start + _left_leaves(size - start + 1)
+        roots[(start, stop)] = encoded[at : at + HASH_BYTES]
+        start = stop
+    return roots
 
 
 async def _subtree_roots(connection: AnyConnection, book: str, subtrees: Sequence[_Leaves]) -> dict[_Leaves, bytes]:

@@ -12,6 +12,7 @@ LOCK_CLASS: Final = 0x78756E6A
 
 SEALING_LOCK: Final = -1
 MIGRATION_LOCK: Final = -2
+WITNESSING_LOCK: Final = -3
 ONE_BOOK: Final = "streams_one_book"
 """The unique index that keeps a stream in one book, by which its violation is known."""
 

@@ -6,12 +6,14 @@ overlap: an advisory lock makes one of them the leader, pass by pass.
 
 The sealer signs nothing that contradicts what was signed before. A book that has become shorter, a checkpoint in the
 database that it has not signed, or a file that is ahead of the database is refused, loudly, until somebody has looked.
+It does not sign with a key that was handed over to another one either; see `ledger.rotation`.
 """
 
 import asyncio
 import logging
 import os
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,8 +21,9 @@ from typing import Any, Final
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ledger.checkpoint import Checkpoint, open_note, origin_of, sign
+from ledger.checkpoint import Checkpoint, origin_of, sign
 from ledger.errors import CheckpointError, InvalidProofInput, SealRefused
+from ledger.keyring import Keyring, read_database, read_directory, succession_file
 from ledger.merkle import Frontier
 from ledger.schema import LOCK_CLASS, SEALING_LOCK, AnyConnection
 
@@ -32,6 +35,12 @@ MAX_BOOKS_PER_PASS: Final = 1_000
 FILE_SUFFIX: Final = ".checkpoint"
 DATABASE_LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
+MAX_WAITS: Final = 60
+"""So many pauses `seal_now` leaves another process for its pass."""
+
+_NEWEST: Final = """
+SELECT DISTINCT ON (book) book, size, root, sealed_at FROM ledger.checkpoints ORDER BY book, size DESC LIMIT $1
+"""
 _DUE: Final = """
 SELECT b.book, b.sequence AS head, c.size, c.root, c.note, c.frontier
 FROM ledger.books b
@@ -56,16 +65,36 @@ def checkpoint_file(directory: Path, book: str) -> Path:
     return directory / f"{book}{FILE_SUFFIX}"
 
 
+@dataclass(frozen=True, slots=True)
+class SealedBook:
+    """The newest checkpoint of a book; `is_new` if it was signed by the call that tells it."""
+
+    book: str
+    size: int
+    root_hex: str
+    sealed_at: datetime
+    is_new: bool
+
+
 class Sealer:
     """Signs checkpoints with `signing_key` (an ed25519 seed of 32 bytes) in the name `origin`/book.
 
+    While `previous_key` is given too, both sign: whoever knows only one of them can check what is signed meanwhile.
     The last checkpoint of each book also stands in `directory`, which ought to be on other storage than the database.
     """
 
-    def __init__(self, pool: "asyncpg.Pool[Any]", signing_key: bytes, origin: str, directory: Path) -> None:
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[Any]",
+        signing_key: bytes,
+        origin: str,
+        directory: Path,
+        previous_key: bytes | None = None,
+    ) -> None:
         self._pool = pool
-        self._signing_key = Ed25519PrivateKey.from_private_bytes(signing_key)
-        self._public_key = self._signing_key.public_key()
+        seeds = [signing_key] if previous_key is None else [signing_key, previous_key]
+        self._signing_keys = [Ed25519PrivateKey.from_private_bytes(seed) for seed in seeds]
+        self._keyring = Keyring([key.public_key() for key in self._signing_keys])
         self._origin = origin
         self._directory = directory
         self._frontiers: dict[str, Frontier] = {}
@@ -100,19 +129,49 @@ class Sealer:
         if await self._pool.fetch(_DUE, 1):
             async with self._pool.acquire() as connection, connection.transaction():
                 if await connection.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", LOCK_CLASS, SEALING_LOCK):
-                    for row in await connection.fetch(_DUE, MAX_BOOKS_PER_PASS):
-                        try:
-                            checkpoint, unwritten[row["book"]] = await self._seal(connection, row)
-                            sealed.append(checkpoint)
-                        except (CheckpointError, InvalidProofInput) as error:
-                            refusals.append(f"{row['book']}: {error}")
+                    sealed, notes, refusals = await self.seal_under_lock(connection)
+                    unwritten |= notes
         self._unwritten = unwritten
         for book, note in list(unwritten.items()):
-            await asyncio.to_thread(_write_atomically, checkpoint_file(self._directory, book), note)
+            await asyncio.to_thread(write_atomically, checkpoint_file(self._directory, book), note)
             del unwritten[book]
         if refusals:
             raise SealRefused("; ".join(refusals))
         return sealed
+
+    async def seal_under_lock(self, connection: AnyConnection) -> tuple[list[Checkpoint], dict[str, str], list[str]]:
+        """Seal what is due in the caller's transaction, which holds SEALING_LOCK.
+
+        Gives the new checkpoints, their notes by book, which the caller writes to their files after the commit, and
+        what was refused, in words.
+        """
+        await self._follow_successions(connection)
+        sealed: list[Checkpoint] = []
+        notes: dict[str, str] = {}
+        refusals: list[str] = []
+        for row in await connection.fetch(_DUE, MAX_BOOKS_PER_PASS):
+            try:
+                checkpoint, notes[row["book"]] = await self._seal(connection, row)
+                sealed.append(checkpoint)
+            except (CheckpointError, InvalidProofInput) as error:
+                refusals.append(f"{row['book']}: {error}")
+        return sealed, notes, refusals
+
+    async def _follow_successions(self, connection: AnyConnection) -> None:
+        try:
+            found = [*await read_database(connection), *await asyncio.to_thread(read_directory, self._directory)]
+            self._keyring = Keyring([key.public_key() for key in self._signing_keys], found)
+        except CheckpointError as error:
+            raise SealRefused(f"a note of succession is not what both keys signed: {error}") from error
+        if not any(self._keyring.counts(key.public_key()) for key in self._signing_keys):
+            raise SealRefused(
+                "this process has a signing key that was handed over to another one: give it the new key, and start "
+                "it again"
+            )
+        for each in found:
+            path = succession_file(self._directory, each.number)
+            if not path.exists():
+                await asyncio.to_thread(write_atomically, path, each.note)
 
     async def _find_unwritten(self) -> dict[str, str]:
         # A crash between the commit and the file leaves the file behind, perhaps for as long as the book rests.
@@ -136,7 +195,7 @@ class Sealer:
         await _extend(connection, book, frontier, head)
         self._frontiers[book] = frontier
         checkpoint = Checkpoint(origin_of(self._origin, book), head, frontier.root(), datetime.now(UTC))
-        note = sign(checkpoint, self._signing_key)
+        note = sign(checkpoint, *self._signing_keys)
         await connection.execute(
             "INSERT INTO ledger.checkpoints (book, size, root, sealed_at, note, frontier) "
             "VALUES ($1, $2, $3, $4, $5, $6)",
@@ -154,7 +213,7 @@ class Sealer:
         # checkpoint in the database would have the sealer sign a forged history.
         if row["size"] is None:
             return Frontier()
-        signed = open_note(row["note"], self._public_key)
+        signed = self._keyring.open(row["note"])
         frontier = Frontier.restore(signed.size, row["frontier"])
         stored = Checkpoint(origin_of(self._origin, row["book"]), row["size"], row["root"], signed.sealed_at)
         if signed != stored or frontier.root() != signed.root:
@@ -170,11 +229,34 @@ class Sealer:
         except UnicodeDecodeError as error:
             raise SealRefused(f"{path} is not a checkpoint; look at it and move it away") from error
         try:
-            outside = open_note(note, self._public_key)
+            outside = self._keyring.open(note)
         except CheckpointError as error:
             raise SealRefused(f"{path} is not a checkpoint of this key; look at it and move it away") from error
         if outside.size > head:
             raise SealRefused(f"{path} says that {outside.size} events were signed, and {head} are left")
+
+
+async def seal_now(pool: "asyncpg.Pool[Any]", sealer: Sealer) -> list[SealedBook]:
+    """Seal what is due, or wait until another process has, and give the newest checkpoint of each book.
+
+    Raises SealRefused when a book contradicts what was signed before, or another process keeps the lock for long.
+    """
+    wanted = {row["book"]: row["head"] for row in await pool.fetch(_DUE, MAX_BOOKS_PER_PASS)}
+    sealed = await sealer.seal_due()
+    for _ in range(MAX_WAITS):
+        rows = await pool.fetch(_NEWEST, MAX_BOOKS_PER_PASS)
+        covered = {row["book"]: row["size"] for row in rows}
+        if all(covered.get(book, 0) >= head for book, head in wanted.items()):
+            mine = {(each.origin.rpartition("/")[2], each.size) for each in sealed}
+            return [
+                SealedBook(
+                    row["book"], row["size"], row["root"].hex(), row["sealed_at"], (row["book"], row["size"]) in mine
+                )
+                for row in rows
+            ]
+        await asyncio.sleep(SEAL_INTERVAL_S)
+        sealed += await sealer.seal_due()
+    raise SealRefused("another process holds the sealing lock and does not seal: look at the workers' logs")
 
 
 async def _extend(connection: AnyConnection, book: str, frontier: Frontier, head: int) -> None:
@@ -194,7 +276,8 @@ async def _extend(connection: AnyConnection, book: str, frontier: Frontier, head
         raise SealRefused(f"event {frontier.size + 1} is missing")
 
 
-def _write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file and see it safely on its storage."""
     # Readers find the old file or the new one, never half of one, even after a power failure.
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

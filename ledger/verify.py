@@ -6,14 +6,15 @@ What is compared, event by event and in constant memory:
     the bytes       the stored leaf hash is the hash of the stored bytes
     the columns     each column says what the bytes say; an event whose bytes name another sequence was exchanged
     the roots       at each checkpoint's size the root over all leaves is the signed one
-    the signatures  each checkpoint is signed by the key, and its columns are those of the signed text
+    the signatures  each checkpoint is signed by a key that counts, and its columns are those of the signed text
+    the witnesses   what they have countersigned is still there, and what they should have countersigned is
 
 Events after the last checkpoint are protected by nothing but their own hashes. Checkpoints that stand outside the
 database protect against somebody who owns it: give their directory.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,20 +27,26 @@ from typing import Any, Final, Literal
 import asyncpg
 import asyncpg.cursor
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from ledger.advance import Advance, uncounted
 from ledger.canonical import instant
-from ledger.checkpoint import Checkpoint, open_note
-from ledger.errors import BadSignature, CheckpointError
+from ledger.checkpoint import Checkpoint
+from ledger.cosignature import Witness
+from ledger.detaching import detached_books
+from ledger.errors import BadSignature, CheckpointError, InvalidProofInput
+from ledger.keyring import Trust, keyring_of, read_database, read_directory
 from ledger.merkle import Frontier
+from ledger.outside import Mark, Outside, WitnessMissed
 from ledger.schema import AnyConnection
-from ledger.seal import FILE_SUFFIX, checkpoint_file
+from ledger.seal import checkpoint_file
 
 EVENTS_PER_FETCH: Final = 200
 """What is on its way fits into the buffer of the socket, so that PostgreSQL and Python work at the same time."""
 CHECKPOINTS_PER_FETCH: Final = 500
 
-Problem = Literal["changed", "missing", "exchanged", "rewritten", "head", "checkpoint", "signature"]
+Problem = Literal[
+    "changed", "missing", "exchanged", "streams-exchanged", "rewritten", "head", "checkpoint", "signature", "witness"
+]
 
 # The end of the envelope as the columns would have it, from "effective_at" on, and the end of what stands before the
 # correlation id. Only where the bytes are not like this are they parsed. Canonical bytes end at the top level, so
@@ -69,6 +76,8 @@ SELECT book, sequence, id, stream, version, type, schema_version, command_id, re
 FROM ledger.events WHERE book = $1 AND sequence = $2
 """
 
+_IN_STREAM: Final = "SELECT body FROM ledger.events WHERE book = $1 AND stream = $2 AND version = $3"
+
 # Every book that any table knows: one whose head row was removed still has its events. The recursion hops from one
 # book of the events to the next by the index.
 _BOOKS: Final = """
@@ -94,11 +103,15 @@ class BookReport:
         changed     a column, the bytes or the leaf hash are not what was recorded
         missing     events are gone, in between or at the end
         exchanged   an event stands in the place of another one
+        streams-exchanged  the event is said to be of another stream, and that one's event of the same version of this
         rewritten   the events up to a checkpoint are sound in themselves, but not those that were signed; the first
                     wrong one is at `first_wrong` or after it, and not after the checkpoint
         head        there are events beyond the head row of the book
         checkpoint  a checkpoint cannot be read, or its columns are not those of its text
-        signature   a checkpoint is not signed by the key
+        signature   a checkpoint is not signed by a key that counts at its size
+        witness     a required witness has not countersigned what it should have, or a countersignature is not right
+
+    All required witnesses have countersigned `witnessed` events.
     """
 
     book: str
@@ -109,6 +122,7 @@ class BookReport:
     problem: Problem | None
     detail: str
     sealed: int
+    witnessed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +141,35 @@ class _Wrong(Exception):
 
 async def verify(
     database: "asyncpg.Pool[Any] | AnyConnection",
-    public_key: Ed25519PublicKey,
+    trust: Trust,
     book: str | None = None,
     directory: Path | None = None,
+    *,
+    witnesses: Sequence[Witness] = (),
+    held: Mapping[str, Mapping[str, int]] | None = None,
+    advance: Advance = uncounted,
 ) -> list[BookReport]:
     """Verify one book or, with None, all of them, and report on each, by name. A book that nobody knows is missing.
+    Books that were detached are left out of all: their events are verified where their export is.
 
-    `database` is a pool, or a connection outside a transaction. With `directory` the checkpoints that the sealer
-    wrote there are compared too. Raises asyncpg's errors; what is wrong with a book is told in its report.
+    `database` is a pool, or a connection outside a transaction. `trust` is the public key, or a ring of them; those
+    that followed it or that it followed are found by their notes. With `directory` the checkpoints that the sealer
+    wrote there are compared too, and what `witnesses` have countersigned. `held` gives, by book and witness, how many
+    events a witness said just now that it has countersigned. Raises asyncpg's errors; what is wrong with a book is
+    told in its report.
     """
     async with _connection(database) as connection:
-        if book is not None:
-            names = [book]
-        else:
-            found = {row["book"] for row in await connection.fetch(_BOOKS)}
-            if directory is not None:
-                found |= {path.name.removesuffix(FILE_SUFFIX) for path in directory.glob(f"[!.]*{FILE_SUFFIX}")}
-            names = sorted(found)
-        return [await _BookReader(connection, public_key, name, directory).report() for name in names]
+        names = [book] if book is not None else [row["book"] for row in await connection.fetch(_BOOKS)]
+        try:
+            notes = [*await read_database(connection), *read_directory(directory)]
+            outside = Outside(keyring_of(trust).with_successions(notes), directory, witnesses, held or {})
+        except CheckpointError as error:
+            nothing = Frontier().root().hex()
+            return [BookReport(name, 0, nothing, False, None, "signature", str(error), 0) for name in sorted(names)]
+        if book is None:
+            elsewhere = {each.book for each in await detached_books(connection)}
+            names = sorted({*names, *outside.books()} - elsewhere)
+        return [await _BookReader(connection, outside, name, advance).report() for name in names]
 
 
 @asynccontextmanager
@@ -159,16 +184,16 @@ async def _connection(database: "asyncpg.Pool[Any] | AnyConnection") -> AsyncIte
 class _BookReader:
     """Reads one book from its first event to its last, in one snapshot."""
 
-    def __init__(
-        self, connection: AnyConnection, public_key: Ed25519PublicKey, book: str, directory: Path | None
-    ) -> None:
+    def __init__(self, connection: AnyConnection, outside: Outside, book: str, advance: Advance) -> None:
         self._connection = connection
-        self._public_key = public_key
+        self._outside = outside
         self._book = book
-        self._directory = directory
+        self._advance = advance
+        self._directory = outside.directory
         self._frontier = Frontier()
         self._sealed = 0
         self._wrong: _Wrong | None = None
+        self._witnessed = 0
         self._turn = asyncio.Lock()
 
     async def report(self) -> BookReport:
@@ -181,6 +206,7 @@ class _BookReader:
             )
             try:
                 await self._read()
+                await self._compare_with_witnesses()
             except _Wrong as found:
                 wrong = found
         return BookReport(
@@ -192,6 +218,7 @@ class _BookReader:
             problem=wrong.problem if wrong else None,
             detail=str(wrong) if wrong else "",
             sealed=self._sealed,
+            witnessed=self._witnessed,
         )
 
     async def _read(self) -> None:
@@ -216,6 +243,7 @@ class _BookReader:
                         due = await anext(checkpoints, None)
                 if self._wrong is not None:
                     raise self._wrong
+                self._advance(len(page))
         last = frontier.size
         if last_by_head > last:
             raise _Wrong("missing", last + 1, f"the book has {head} events by its head row, and {last} are left")
@@ -281,9 +309,27 @@ class _BookReader:
         async with self._turn:
             columns = await self._connection.fetchrow(_COLUMNS, self._book, sequence)
         wrong = _compare_columns(sequence, body, columns)
+        if wrong is not None and wrong.problem == "changed":
+            wrong = await self._explain_stream(sequence, body, columns) or wrong
         if wrong is None and sequence > last_by_head:
             wrong = _Wrong("head", sequence, f"the book ends at {last_by_head} by its head row")
         return wrong
+
+    async def _explain_stream(self, sequence: int, body: bytes, columns: Any) -> _Wrong | None:
+        # Two streams were exchanged if the event that stands in this one's place says that it is of the other's.
+        try:
+            recorded = orjson.loads(body).get("stream")
+        except (orjson.JSONDecodeError, AttributeError):
+            return None
+        if not isinstance(recorded, str) or recorded == columns["stream"]:
+            return None
+        async with self._turn:
+            other = await self._connection.fetchrow(_IN_STREAM, self._book, recorded, columns["version"])
+        if other is None or f'"stream":{orjson.dumps(columns["stream"]).decode()},'.encode() not in other["body"]:
+            return None
+        return _Wrong(
+            "streams-exchanged", sequence, f"it was recorded in {recorded}, and that one's event in {columns['stream']}"
+        )
 
     def _compare(self, signed: _Sealed) -> None:
         if self._frontier.root() != signed.root:
@@ -295,8 +341,11 @@ class _BookReader:
         self._sealed = signed.size
 
     async def _checkpoints(self) -> AsyncGenerator[_Sealed, None]:
+        # What others hold of the book comes between our own checkpoints, by size, and once where sizes are equal.
+        marks = self._marks()
         rows = await self._connection.cursor(
-            "SELECT size, root, sealed_at, note FROM ledger.checkpoints WHERE book = $1 ORDER BY size", self._book
+            "SELECT size, root, sealed_at, note, frontier FROM ledger.checkpoints WHERE book = $1 ORDER BY size",
+            self._book,
         )
         while page := await self._fetch(rows, CHECKPOINTS_PER_FETCH):
             for row in page:
@@ -304,7 +353,29 @@ class _BookReader:
                 signed = self._open(row["note"], where)
                 if (signed.size, signed.root, signed.sealed_at) != (row["size"], row["root"], row["sealed_at"]):
                     raise _Wrong("checkpoint", None, f"{where} has other columns than its text")
-                yield _Sealed(signed.size, signed.root, where)
+                if not _adds_up(row["frontier"], signed):
+                    raise _Wrong("checkpoint", None, f"{where} has a frontier that does not add up to its root")
+                while marks and marks[0].size < signed.size:
+                    yield _merged(marks)
+                yield _merged(marks, _Sealed(signed.size, signed.root, where))
+        while marks:
+            yield _merged(marks)
+
+    def _marks(self) -> list[Mark]:
+        try:
+            return self._outside.marks(self._book)
+        except WitnessMissed as missed:
+            raise _Wrong("witness", None, str(missed)) from missed
+
+    async def _compare_with_witnesses(self) -> None:
+        witness, held = self._outside.longest_held(self._book)
+        last = self._frontier.size
+        if held > last:
+            raise _Wrong("missing", last + 1, f"the witness {witness} has countersigned {held} events, {last} are left")
+        try:
+            self._witnessed = await self._outside.witnessed(self._connection, self._book)
+        except WitnessMissed as missed:
+            raise _Wrong("witness", None, str(missed)) from missed
 
     def _read_file(self) -> _Sealed | None:
         if self._directory is None:
@@ -322,14 +393,34 @@ class _BookReader:
 
     def _open(self, note: str, where: str) -> Checkpoint:
         try:
-            signed = open_note(note, self._public_key)
+            signed = self._outside.keyring.open(note)
         except BadSignature as error:
-            raise _Wrong("signature", None, f"{where} is not signed by this key") from error
+            raise _Wrong("signature", None, f"{where} does not count: {error}") from error
         except CheckpointError as error:
             raise _Wrong("checkpoint", None, f"{where} cannot be read: {error}") from error
         if signed.origin.rpartition("/")[2] != self._book:
             raise _Wrong("checkpoint", None, f"{where} is of another book: {signed.origin}")
         return signed
+
+
+def _merged(marks: list[Mark], own: _Sealed | None = None) -> _Sealed:
+    # Takes the marks of the next size away. Where signed statements of one size differ, no tree can meet them all.
+    result = own
+    if result is None:
+        first = marks.pop(0)
+        result = _Sealed(first.size, first.root, first.where)
+    while marks and marks[0].size == result.size:
+        mark = marks.pop(0)
+        if mark.root != result.root:
+            result = _Sealed(result.size, b"", f"{result.where}, which contradicts {mark.where}")
+    return result
+
+
+def _adds_up(frontier: bytes, signed: Checkpoint) -> bool:
+    try:
+        return Frontier.restore(signed.size, frontier).root() == signed.root
+    except InvalidProofInput:
+        return False
 
 
 def _compare_columns(sequence: int, body: bytes, columns: Any) -> _Wrong | None:

@@ -42,7 +42,8 @@ def test_every_problem_response_has_the_same_shape() -> None:
             if int(status) >= 400:
                 assert response == {"$ref": f"#/components/responses/Problem{status}"}, (path, method)
                 assert f"Problem{status}" in document["components"]["responses"]
-        if method == "post":
+        # A witness speaks a protocol of others, which is safe to repeat by itself.
+        if method == "post" and path != "/v1/witness/add-checkpoint":
             names = [each["name"] for each in operation["parameters"] if each.get("required")]
             assert "Idempotency-Key" in names, path
             assert "400" in operation["responses"]

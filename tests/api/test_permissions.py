@@ -126,7 +126,9 @@ def test_every_route_but_the_public_ones_asks_for_a_scope() -> None:
             else:
                 assert len(guards) == 1, route.path
     assert public == {
+        "/v1/ledger/keys",
         "/v1/ledger/{book}/checkpoint",
+        "/v1/witness/add-checkpoint",
         "/v1/healthz",
         "/v1/readyz",
         "/docs",

@@ -40,20 +40,23 @@ def test_each_file_of_sql_holds_at_most_one_function() -> None:
         assert path.read_text(encoding="utf-8").count("CREATE OR REPLACE FUNCTION") <= 1, path.name
 
 
-@pytest.mark.parametrize("table", ["ledger.events", "ledger.events_1", "ledger.checkpoints"])
+@pytest.mark.parametrize(
+    "table", ["ledger.events", "ledger.events_1", "ledger.checkpoints", "ledger.cosignatures", "ledger.successions"]
+)
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE {} SET book = book", "UPDATE {} SET book = 'x' WHERE false", "DELETE FROM {}", "TRUNCATE {}"],
+    ["UPDATE {0} SET {1} = {1}", "UPDATE {0} SET {1} = {1} WHERE false", "DELETE FROM {0}", "TRUNCATE {0}"],
 )
 async def test_history_is_not_changed(ledger: Ledger, pool: "asyncpg.Pool[Any]", table: str, statement: str) -> None:
+    statement = statement.format(table, "number" if table == "ledger.successions" else "book")
     await ledger.append(append())
     async with pool.acquire() as connection:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement.format(table))
+            await connection.execute(statement)
         # Replication may not be used to go around the triggers.
         await connection.execute("SET session_replication_role = replica")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement.format(table))
+            await connection.execute(statement)
         await connection.execute("RESET session_replication_role")
     assert len(await ledger.read_book(BOOK, 0, 10)) == 1
 

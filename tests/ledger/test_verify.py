@@ -168,8 +168,9 @@ async def test_exchanged_streams_are_found(sealed: "asyncpg.Pool[Any]") -> None:
         "UPDATE ledger.events SET stream = 'part-1/00003' WHERE stream = 'x'",
     )
     found = await report(sealed)
-    assert (found.problem, found.first_wrong) == ("changed", 11)
-    assert "stream" in found.detail
+    assert (found.problem, found.first_wrong) == ("streams-exchanged", 11)
+    assert "part-1/00000" in found.detail
+    assert "part-1/00003" in found.detail
 
 
 async def test_events_beyond_the_head_are_found(sealed: "asyncpg.Pool[Any]") -> None:

@@ -11,7 +11,7 @@ from ledger.vault import Vault
 from tests.ledger.appends import append, notice
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
-NOT_HISTORY = {"books", "streams", "counters", "holds", "blocks"}
+NOT_HISTORY = {"books", "streams", "counters", "holds", "blocks", "witnessed"}
 """What the ledger's own functions rewrite: where things stand now, not how they came there."""
 
 GUARDED = ("events", "events_1", "checkpoints", "commands", "procedures")

@@ -73,6 +73,7 @@ async def test_the_short_ways_store_what_the_long_way_stores(
     short = await rows(pool)
     await pool.execute(
         "ALTER TABLE ledger.events DISABLE TRIGGER ALL; ALTER TABLE ledger.events_1 DISABLE TRIGGER ALL;"
+        "ALTER TABLE ledger.commands DISABLE TRIGGER ALL; ALTER TABLE ledger.outbox DISABLE TRIGGER ALL;"
         "TRUNCATE ledger.events, ledger.events_1, ledger.streams, ledger.commands, ledger.outbox;"
         "UPDATE ledger.books SET sequence = 0; DROP TABLE ledger.events_1"
     )

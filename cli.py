@@ -14,12 +14,14 @@ from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
 from ledger_cli import ledger_app
 from settings import SettingsError
+from views_cli import add_to as add_view_commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
+add_view_commands(ledger_app)
 
 # ------------------------------------------------------------------------------------------------------- parts
 

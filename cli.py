@@ -16,6 +16,7 @@ from ledger_cli import ledger_app
 from ledger_keys_cli import rotate_index_key, rotate_master_key
 from ledger_trust_cli import add_trust_commands
 from settings import SettingsError
+from views_cli import add_to as add_view_commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
@@ -25,6 +26,7 @@ app.add_typer(plan_app, name="plan")
 app.command()(demo)
 for each in (books, close, detach, attach, rotate_master_key, rotate_index_key):
     ledger_app.command()(each)
+add_view_commands(ledger_app)
 
 # ------------------------------------------------------------------------------------------------------- parts
 

@@ -116,7 +116,7 @@ def verify(
 
 @ledger_app.command()
 def lag(state: State = None, as_json: AsJSON = False) -> None:
-    """How far the views are behind each book; exit code 1 when an event was parked."""
+    """How far the views are behind each book, in events and seconds; exit code 1 when an event was parked."""
     from projections.checkpoints import status
 
     async def work() -> int:
@@ -127,7 +127,8 @@ def lag(state: State = None, as_json: AsJSON = False) -> None:
         else:
             for each in books:
                 parked = f"  {each.parked} PARKED" if each.parked else ""
-                out.print(f"{each.book:20} {each.head:8} events, {each.lag:6} behind{parked}", highlight=False)
+                waiting = f" for {each.lag_seconds:.0f} s" if each.lag and each.lag_seconds is not None else ""
+                out.print(f"{each.book:20} {each.head:8} events, {each.lag:6} behind{waiting}{parked}", highlight=False)
         return WRONG if any(each.parked for each in books) else OK
 
     run(work())

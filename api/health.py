@@ -27,10 +27,14 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Everything is there. `lag` is how many events the views have not read yet, by book."""
+    """Everything is there. `lag` is how many events the views have not read yet, by book.
+
+    `lag_seconds` is how long the oldest of them has been waiting, where its id says when it was made.
+    """
 
     status: Literal["ready"]
     lag: dict[str, int]
+    lag_seconds: dict[str, float | None]
     parked: int
 
 
@@ -57,7 +61,12 @@ async def get_readiness(services: ServicesHere) -> Readiness:
         if temporal_is_there and books is not None:
             type_ = problem_types.VIEWS_BEHIND
         raise Problem(type_, *faults, headers={"Retry-After": str(RETRY_AFTER_S)})
-    return Readiness(status="ready", lag=lag, parked=sum(each.parked for each in books or ()))
+    return Readiness(
+        status="ready",
+        lag=lag,
+        lag_seconds={each.book: each.lag_seconds for each in books or ()},
+        parked=sum(each.parked for each in books or ()),
+    )
 
 
 async def _books(services: Services) -> list[checkpoints.BookStatus] | None:

@@ -7,7 +7,7 @@ count. What they write has the same bytes. Only the ledger gives a dense order, 
   served it best, its pool as large, its database functions switched on when that is faster.
 - insert: one `INSERT` of one row in its own transaction over one prepared connection.
 - unnest: one `INSERT … SELECT FROM unnest` of eight rows, from as many callers as the ledger has.
-- cursor: the same book's bodies read through a server-side cursor.
+- cursor: the same book's bodies read through a server-side cursor; a view is built anew from it too (`rebuilding`).
 """
 
 import argparse
@@ -32,6 +32,7 @@ from uuid import uuid4
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from benchmarks import rebuilding
 from child_processes import Supervisor
 from embedded_postgres import EmbeddedPostgres
 from ledger.schema import migrate
@@ -227,7 +228,7 @@ async def _contest(
         peer = importlib.import_module("benchmarks.eventsourcing_peer").EventSourcing(server.tcp_url(), body)
         await peer.prepare()
         measures["eventsourcing"] = peer.single64
-    rates: dict[str, list[float]] = {name: [] for name in (*measures, "cursor", "verify")}
+    rates: dict[str, list[float]] = {name: [] for name in (*measures, "cursor", "verify", "rebuild")}
     await fill(ledger, events)
     key = Ed25519PrivateKey.generate()
     sealer = Sealer(pool, signing_key=key.private_bytes_raw(), origin="benchmark", directory=directory / "checkpoints")
@@ -237,13 +238,19 @@ async def _contest(
             rates[name].append(await measured(seconds))
         rates["cursor"].append(await read_by_cursor(pool))
         rates["verify"].append(await verified(pool, key, events // EVENTS_PER_STREAM * EVENTS_PER_STREAM))
+        rates["rebuild"].append(
+            (await rebuilding.built(server.url(), READ_BOOK, events - events % EVENTS_PER_STREAM))["per_second"]
+        )
         spoken = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in rates.items())
         print(f"turn {turn + 1}: {spoken} per second", file=sys.stderr)
     size = await pool.fetchval(
         "SELECT sum(pg_total_relation_size(inhrelid)) / (SELECT sum(sequence) FROM ledger.books)"
         " FROM pg_inherits WHERE inhparent = 'ledger.events'::regclass"
     )
-    return figures(rates, len(body), float(size), peer.settings if peer else None, rounds)
+    found = figures(rates, len(body), float(size), peer.settings if peer else None, rounds)
+    return found | {
+        "rebuild": await rebuilding.measured(server.url(), ledger, READ_BOOK, events - events % EVENTS_PER_STREAM)
+    }
 
 
 def figures(
@@ -261,6 +268,7 @@ def figures(
         "alone_vs_insert": ratio("alone", "insert"),
         "batch_vs_unnest": ratio("batch", "unnest"),
         "verify_vs_cursor": ratio("verify", "cursor"),
+        "rebuild_vs_cursor": ratio("rebuild", "cursor"),
         "per_second": {name: round(statistics.median(each)) for name, each in rates.items()},
         "turns": {name: [round(rate) for rate in each] for name, each in rates.items()},
         "body_bytes": body_bytes,

@@ -6,7 +6,7 @@ book's lock, so an envelope is built as two halves and the database puts the seq
 `head || sequence || tail`. The key "sequence" therefore stands where the order of keys wants it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -65,24 +65,25 @@ def envelope_halves(before: Mapping[str, JSON], after: Mapping[str, JSON]) -> tu
     return head[:-1].decode() + ',"sequence":', "," + tail[1:].decode()
 
 
-def parse_event(body: bytes) -> RecordedEvent:
-    """Read an event from its stored bytes."""
+def parse_event(body: bytes, uuid: Callable[[str], UUID] = UUID) -> RecordedEvent:
+    """Read an event from its stored bytes. `uuid` reads the ids; who reads millions may have a quicker one."""
     envelope: dict[str, Any] = orjson.loads(body)
+    # In the order of the fields: by name, a third of the time would go into naming them.
     return RecordedEvent(
-        book=envelope["book"],
-        sequence=envelope["sequence"],
-        id=UUID(envelope["id"]),
-        stream=envelope["stream"],
-        version=envelope["version"],
-        type=envelope["type"],
-        schema_version=envelope["schema_version"],
-        command_id=UUID(envelope["command_id"]),
-        causation_id=envelope["causation_id"],
-        correlation_id=envelope["correlation_id"],
-        actor=envelope["actor"],
-        recorded_at=datetime.fromisoformat(envelope["recorded_at"]),
-        effective_at=datetime.fromisoformat(envelope["effective_at"]),
-        data=envelope["data"],
+        envelope["book"],
+        envelope["sequence"],
+        uuid(envelope["id"]),
+        envelope["stream"],
+        envelope["version"],
+        envelope["type"],
+        envelope["schema_version"],
+        uuid(envelope["command_id"]),
+        envelope["causation_id"],
+        envelope["correlation_id"],
+        envelope["actor"],
+        datetime.fromisoformat(envelope["recorded_at"]),
+        datetime.fromisoformat(envelope["effective_at"]),
+        envelope["data"],
     )
 
 

@@ -1,4 +1,5 @@
-"""Reading the ledger in other ways than by stream or book: by type, by correlation, and as things once stood.
+"""Reading the ledger in other ways than by stream or book: by type, by correlation, as things once stood, and stream
+after stream.
 
 A page is a list of at most MAX_PAGE_EVENTS events in the order of sequences. The next page begins after the last
 sequence of this one; a page that is shorter than its limit was the last one for now.
@@ -28,6 +29,9 @@ from ledger.types import RecordedEvent
 MAX_PAGE_EVENTS: Final = 1_000
 """No page is longer than this."""
 
+MAX_BODIES: Final = 10_000
+"""No page of bodies is longer than this."""
+
 Database: TypeAlias = "asyncpg.Pool[Any] | asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 """A pool, or one connection: several reads in one transaction of it (REPEATABLE READ) see one state of the ledger."""
 
@@ -41,6 +45,17 @@ _LAST: Final = 2**63 - 1
 _CORRELATION_KEY: Final = b',"correlation_id":'
 _AFTER_CORRELATION: Final = b',"data":'
 
+_IN_ORDER: Final = "SELECT body FROM ledger.events WHERE book = $1 AND sequence > $2 ORDER BY sequence LIMIT $3"
+_BY_STREAM: Final = """
+SELECT body FROM ledger.events
+WHERE book = $1 AND (stream, version) > ($2, $3) AND sequence <= $4
+ORDER BY stream, version LIMIT $5
+"""
+_OF_STREAM: Final = """
+SELECT body FROM ledger.events
+WHERE book = $1 AND stream = $2 AND version > $3 AND sequence <= $4
+ORDER BY version LIMIT $5
+"""
 _BY_TYPE: Final = """
 SELECT body FROM ledger.events
 WHERE book = $1 AND sequence > $2 AND type = $4
@@ -98,6 +113,46 @@ class InvalidMoment(ReadingError):
 
 class VersionNotReached(ReadingError):
     """The stream has fewer events than the version that was asked for; an unknown stream has none."""
+
+
+async def events_in_order(
+    database: Database, book: str, after_sequence: int = 0, limit: int = MAX_PAGE_EVENTS
+) -> list[RecordedEvent]:
+    """Give at most `limit` events of a book after a sequence, in order, without a gap. Raises PageOutOfRange.
+
+    `Ledger.read_book` does the same on its own pool; this reads on any connection, within its transaction. The events
+    are as they were stored: whoever folds them brings them to their newest schema version.
+    """
+    _check_page(after_sequence, limit)
+    _check_names(book=book)
+    return _parsed(await database.fetch(_IN_ORDER, book, after_sequence, limit), OPAQUE)
+
+
+async def bodies_by_stream(
+    database: Database, book: str, until_sequence: int, after: tuple[str, int] = ("", 0), limit: int = MAX_BODIES
+) -> list[bytes]:
+    """Give at most `limit` stored events up to `until_sequence`, stream by stream and each in order of its versions.
+
+    `after` is the stream and version of the last event of the page before. Who folds every stream to its end reads a
+    book like this, and needs to remember one stream at a time. `ledger.canonical.parse_event` reads a body. Raises
+    PageOutOfRange.
+    """
+    _check_bodies(limit)
+    _check_names(book=book)
+    return [row["body"] for row in await database.fetch(_BY_STREAM, book, *after, until_sequence, limit)]
+
+
+async def bodies_of_stream(
+    database: Database, book: str, stream: str, until_sequence: int, after_version: int = 0, limit: int = MAX_BODIES
+) -> list[bytes]:
+    """Give at most `limit` stored events of one stream after a version, up to `until_sequence` of the book.
+
+    Raises PageOutOfRange.
+    """
+    _check_bodies(limit)
+    _check_names(book=book, stream=stream)
+    rows = await database.fetch(_OF_STREAM, book, stream, after_version, until_sequence, limit)
+    return [row["body"] for row in rows]
 
 
 async def events_by_type(
@@ -235,6 +290,11 @@ def _check_page(after_sequence: int, limit: int) -> None:
         raise PageOutOfRange(f"a page holds 1 to {MAX_PAGE_EVENTS} events, not {limit}")
     if not 0 <= after_sequence <= _LAST:
         raise PageOutOfRange(f"a page begins after a sequence of 0 or more, not {after_sequence}")
+
+
+def _check_bodies(limit: int) -> None:
+    if not 1 <= limit <= MAX_BODIES:
+        raise PageOutOfRange(f"a page holds 1 to {MAX_BODIES} events, not {limit}")
 
 
 def _check_names(**names: str) -> None:

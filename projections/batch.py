@@ -4,7 +4,7 @@ The rows that the batch concerns are read at once, changed in memory event by ev
 caller owns the transaction, in which it also moves the checkpoint, and has set the search path to the views' schema.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
+from projections.database import AnyConnection
 from projections.rows import Row, View
-from projections.schema import AnyConnection
 from projections.views import ALL_VIEWS, VIEWS_BY_KIND
 
 MAX_REASON_CHARACTERS: Final = 1_000
 MAX_FAULTS_NAMED: Final = 5
+
+BLOCKED: Final = "an earlier event of this stream is parked"
 
 POISON: Final = (ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """What applying an event may raise (pydantic's ValidationError is a ValueError); anything else is our own failure."""
@@ -52,6 +54,7 @@ class Statements:
 
     load: str
     store: str
+    insert: str
 
 
 _Rows = dict[str, Row]
@@ -65,10 +68,12 @@ class _Tables:
     changed: dict[str, set[str]] = field(default_factory=dict)
 
 
-async def prepare(connection: AnyConnection) -> dict[str, Statements]:
+async def prepare(
+    connection: AnyConnection, views: Mapping[str, tuple[View, ...]] = VIEWS_BY_KIND
+) -> dict[str, Statements]:
     """The statements of every view, by table, made from the columns that the tables have. Raises ViewMissing."""
     statements = {}
-    for view in ALL_VIEWS:
+    for view in (view for group in views.values() for view in group):
         columns = [record["attname"] for record in await connection.fetch(_COLUMNS, view.table)]
         if not columns:
             raise ViewMissing(f"there is no table {view.table}; run the migrations")
@@ -80,13 +85,14 @@ def _statements(view: View, columns: Sequence[str]) -> Statements:
     # Names of tables and columns come from our own code and our own tables, never from an event.
     quoted = [f'"{column}"' for column in columns]
     updates = ", ".join(f"{name} = excluded.{name}" for name in quoted if name != f'"{view.key}"')
+    insert = (
+        f'INSERT INTO "{view.table}" ({", ".join(quoted)}) '  # noqa: S608
+        f'SELECT {", ".join(quoted)} FROM json_populate_recordset(NULL::"{view.table}", $1::json)'
+    )
     return Statements(
         load=f'SELECT row_to_json(t) AS row FROM "{view.table}" t WHERE "{view.key}" = ANY($1)',  # noqa: S608
-        store=(
-            f'INSERT INTO "{view.table}" ({", ".join(quoted)}) '  # noqa: S608
-            f'SELECT {", ".join(quoted)} FROM json_populate_recordset(NULL::"{view.table}", $1::json) '
-            f'ON CONFLICT ("{view.key}") DO UPDATE SET {updates}'
-        ),
+        store=f'{insert} ON CONFLICT ("{view.key}") DO UPDATE SET {updates}',
+        insert=insert,
     )
 
 
@@ -113,31 +119,42 @@ async def apply(
     parked: list[Parked] = []
     for event in events:
         try:
-            concerns.append((event, _concerned(event)))
+            # Of a blocked stream's event only its name is asked: it is parked below whatever it is.
+            concerns.append((event, [] if event.stream in blocked else _concerned(event)))
         except POISON as error:
             concerns.append((event, []))
-            parked.append(Parked(event, _reason(error)))
+            parked.append(Parked(event, reason(error)))
             blocked.add(event.stream)
     tables = await _load(connection, statements, [pair for _, pairs in concerns for pair in pairs])
     refused = {each.event.sequence for each in parked}
     for event, pairs in concerns:
         if event.sequence in refused:
             continue
-        reason = _apply_one(tables, event, pairs, blocked)
-        if reason:
-            parked.append(Parked(event, reason))
+        refusal = _apply_one(tables, event, pairs, blocked)
+        if refusal:
+            parked.append(Parked(event, refusal))
             blocked.add(event.stream)
     await _store(connection, statements, tables)
     await park(connection, parked)
     return parked
 
 
-def _concerned(event: RecordedEvent) -> list[tuple[View, str]]:
+def views_of(event: RecordedEvent, views: Mapping[str, tuple[View, ...]] = VIEWS_BY_KIND) -> tuple[View, ...]:
+    """The views that the event's stream concerns. Raises ValueError or LookupError, which are POISON."""
     kind, _ = parse_stream_name(event.stream)
-    views = VIEWS_BY_KIND.get(kind)
-    if views is None:
+    found = views.get(kind)
+    if found is None:
         raise LookupError(f"no view knows streams of the kind {kind}")
-    return [(view, key) for view in views if (key := view.key_of(event)) is not None]
+    return found
+
+
+def misplaced(view: View) -> str:
+    """Why an event is parked that speaks of another row than its stream."""
+    return f"the event speaks of another {view.key} than its stream"
+
+
+def _concerned(event: RecordedEvent) -> list[tuple[View, str]]:
+    return [(view, key) for view in views_of(event) if (key := view.key_of(event)) is not None]
 
 
 async def _load(
@@ -157,16 +174,16 @@ async def _load(
 def _apply_one(tables: _Tables, event: RecordedEvent, pairs: Sequence[tuple[View, str]], blocked: set[str]) -> str:
     """Change the rows that `event` concerns, all or none. The answer is why it was not applied, or empty."""
     if event.stream in blocked:
-        return "an earlier event of this stream is parked"
+        return BLOCKED
     changed: list[tuple[View, str, Row]] = []
     try:
         for view, key in pairs:
             row = view.apply(tables.rows[view.table].get(key), event)
             if row[view.key] != key:
-                raise ValueError(f"the event speaks of another {view.key} than its stream")
+                raise ValueError(misplaced(view))
             changed.append((view, key, row))
     except POISON as error:
-        return _reason(error)
+        return reason(error)
     for view, key, row in changed:
         tables.rows[view.table][key] = row
         tables.changed.setdefault(view.table, set()).add(key)
@@ -195,7 +212,8 @@ async def park(connection: AnyConnection, parked: Sequence[Parked]) -> None:
     await connection.execute(_PARK, *columns)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why an event was not applied, in words that tell nothing of its values."""
     if isinstance(error, ValidationError):
         # The values stay out: a parked event's reason is read by people who may not read the event.
         faults = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_FAULTS_NAMED]

@@ -8,7 +8,7 @@ import orjson
 
 from domain.bulletin import BulletinKind, BulletinRow, county_rows, host_rows
 from projections import quotas, trainees
-from projections.schema import Database
+from projections.database import Database
 
 MAX_ISSUED: Final = 1_000
 

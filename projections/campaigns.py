@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
-from projections.schema import Database
 
 TABLE: Final = "view.campaigns"
 

@@ -8,20 +8,29 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
-from projections.schema import Database
+from projections.database import Database
 
 WAIT_POLL_SECONDS: Final = 0.02
 WAIT_TIMEOUT_SECONDS: Final = 30.0
 PARKED_LIMIT: Final = 1_000
+_TIMED_UUID_VERSION: Final = 7
+_UUID_BITS_BELOW_TIME: Final = 80
 
 _REACHED = "SELECT book, sequence FROM view.checkpoints"
+# An event's id (UUID version 7) says when it was made, by the clock of the wall: `recorded_at` is the application's,
+# which may run at another pace or on another date.
 _STATUS = """
-SELECT b.book, b.sequence AS head, coalesce(c.sequence, 0) AS reached, c.moved_at, coalesce(p.parked, 0) AS parked
+SELECT b.book, b.sequence AS head, coalesce(c.sequence, 0) AS reached, c.moved_at, coalesce(p.parked, 0) AS parked,
+       e.id AS oldest_unread, clock_timestamp() AS asked_at
 FROM ledger.books b
 LEFT JOIN view.checkpoints c ON c.book = b.book
+LEFT JOIN LATERAL (
+    SELECT id FROM ledger.events e WHERE e.book = b.book AND e.sequence = coalesce(c.sequence, 0) + 1
+) e ON b.sequence > coalesce(c.sequence, 0)
 LEFT JOIN (SELECT book, count(*) AS parked FROM view.parked GROUP BY book) p ON p.book = b.book
 ORDER BY b.book
 """
@@ -43,13 +52,18 @@ class ViewBehind(TimeoutError):
 
 @dataclass(frozen=True, slots=True)
 class BookStatus:
-    """How far the views have read a book. `parked` events were met and not applied."""
+    """How far the views have read a book. `parked` events were met and not applied.
+
+    `lag_seconds` is how long the oldest event that was not met has been waiting; 0 when there is none, None when its
+    id does not say when it was made.
+    """
 
     book: str
     head: int
     reached: int
     parked: int
     moved_at: datetime | None
+    lag_seconds: float | None
 
     @property
     def lag(self) -> int:
@@ -72,12 +86,24 @@ class ParkedEvent:
 
 async def status(database: Database) -> list[BookStatus]:
     """Every book, with lag and parked events."""
-    return [BookStatus(**record) for record in await database.fetch(_STATUS)]
+    found = []
+    for record in await database.fetch(_STATUS):
+        columns = dict(record)
+        oldest, asked_at = columns.pop("oldest_unread"), columns.pop("asked_at")
+        found.append(BookStatus(**columns, lag_seconds=0.0 if oldest is None else _age_seconds(oldest, asked_at)))
+    return found
 
 
 async def parked(database: Database, book: str | None = None) -> list[ParkedEvent]:
     """The parked events of one book or of all, oldest first, at most PARKED_LIMIT."""
     return [ParkedEvent(**record) for record in await database.fetch(_PARKED, book, PARKED_LIMIT)]
+
+
+def _age_seconds(id_: UUID, at: datetime) -> float | None:
+    """How long ago an id was made, to a millisecond; None when it is not of the version that says so."""
+    if id_.version != _TIMED_UUID_VERSION:
+        return None
+    return round(max(0.0, at.timestamp() - (id_.int >> _UUID_BITS_BELOW_TIME) / 1_000), 3)
 
 
 class Checkpoints:

@@ -54,4 +54,4 @@ def _of_state(number: str, state: TrainingClass) -> dict[str, Any]:
     }
 
 
-CLASSES = View("classes", "number", _number, _apply, TypeAdapter(TrainingClass))
+CLASSES = View("classes", "number", _number, _apply, TypeAdapter(TrainingClass), per_stream=True)

@@ -6,8 +6,8 @@ from typing import Final
 
 from domain.decision import Actor
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
-from projections.schema import Database
 
 TABLE: Final = "view.classes"
 _HAS_OWN_TRAINEES: Final = {

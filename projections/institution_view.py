@@ -30,4 +30,4 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     return {**row, **where}
 
 
-INSTITUTIONS = View("institutions", "id", _id, _apply)
+INSTITUTIONS = View("institutions", "id", _id, _apply, per_stream=True)

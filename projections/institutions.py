@@ -6,8 +6,8 @@ from typing import Final
 
 from domain.decision import Actor
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
-from projections.schema import Database
 
 TABLE: Final = "view.institutions"
 MAX_INSTITUTIONS: Final = 100_000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Generic, TypeVar
 
 from domain.decision import Actor
-from projections.schema import Database
+from projections.database import Database
 
 PAGE_LIMIT: Final = 1_000
 """No page is longer than this."""

@@ -34,4 +34,4 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     }
 
 
-QUOTAS = View("quotas", "key", _key, _apply)
+QUOTAS = View("quotas", "key", _key, _apply, per_stream=True)

@@ -10,9 +10,9 @@ from domain.numbers import seat_key
 from ledger.store import PAGE_LIMIT, Ledger
 from ledger.types import Counter
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
 from projections.quota_view import quota_key
-from projections.schema import Database
 
 TABLE: Final = "view.quotas"
 OWN: Final = {"county": "recipient"}

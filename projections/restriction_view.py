@@ -78,4 +78,4 @@ def _of_event(happened: Event, event: RecordedEvent) -> dict[str, Any]:
     return {}
 
 
-RESTRICTIONS = View("restrictions", "number", _number, _apply, TypeAdapter(Restriction))
+RESTRICTIONS = View("restrictions", "number", _number, _apply, TypeAdapter(Restriction), per_stream=True)

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from domain.decision import Actor
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
-from projections.schema import Database
 
 TABLE: Final = "view.restrictions"
 OWN: Final = {"county": "county", "school": "school"}

@@ -23,6 +23,10 @@ class View:
     `key` is its primary key's column. `key_of` names the row that an event concerns, None for no row of this view.
     `apply` gives the row after the event (None before: there is no such row yet) and leaves the old one as it was; it
     may raise ValueError, TypeError, LookupError, AttributeError or AssertionError, and the event is then parked.
+
+    `version` goes up when `apply` makes other rows of the same events: the next migration then builds the views anew,
+    as it does when their SQL has changed. `per_stream` says that each row comes of one stream's events alone, so that
+    a build may take the streams one after the other instead of in the order in which they were recorded.
     """
 
     table: str
@@ -30,6 +34,13 @@ class View:
     key_of: Callable[[RecordedEvent], str | None]
     apply: Callable[[Row | None, RecordedEvent], Row]
     state: TypeAdapter[Any] | None = None
+    version: int = 1
+    per_stream: bool = False
+
+    @property
+    def name(self) -> str:
+        """`trainees@2`: which view, in which version."""
+        return f"{self.table}@{self.version}"
 
     def thaw(self, stored: dict[str, Any]) -> Row:
         """The row as `apply` wants it, from the row as the database gave it."""

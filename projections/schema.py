@@ -1,70 +1,40 @@
-"""The tables of the views (`projections/sql/view/`) and of the adopted plans (`projections/sql/app/`).
+"""Bringing the views of a database up to this release, and `app.plans`.
 
-Views can always be made again from the ledger, so they are not altered but replaced: when their definition has
-changed, `migrate` drops them and the projector fills the new ones from the first event. `projections.rebuild` does the
-same without a gap. Adopted plans are not derived from anything and stay.
+Views can always be made again from the ledger, so they are not altered but replaced. When their definition (their SQL
+or a view's version) has changed, `migrate` builds the new ones beside the live ones, which are read on meanwhile, and
+then switches; the old ones are kept until the next build (`projections.rebuild.roll_back`). Adopted plans are not
+derived from anything and stay.
 """
 
-import hashlib
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
-import asyncpg
-import asyncpg.pool
+from projections.builds import create, definition, live_definition, sql_files
+from projections.database import LOCK_CLASS, MIGRATION_LOCK, SCHEMA, AnyConnection, Database
+from projections.filling import Progress
+from projections.rebuild import rebuild
 
-SCHEMA: Final = "view"
-LOCK_CLASS: Final = 0x76696577
-"""The class of the advisory locks of this package ("view" in ASCII); its members follow."""
+__all__ = ("LOCK_CLASS", "SCHEMA", "AnyConnection", "Database", "migrate")
 
-PROJECTOR_LOCK: Final = 1
-MIGRATION_LOCK: Final = 2
-REBUILD_LOCK: Final = 3
 LOCK_TIMEOUT_S: Final = 30
 STATEMENT_TIMEOUT_S: Final = 300
-
-_SQL_DIRECTORY: Final = Path(__file__).parent / "sql"
-_DEFINITION_MARK: Final = "definition "
-
-AnyConnection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-Database: TypeAlias = "AnyConnection | asyncpg.Pool[Any]"
-"""What a read needs: a pool, or a connection where several reads belong together."""
+BUILD_WAIT_S: Final = 3_600
+"""So long a migration waits for another process that builds the views."""
 
 
-async def migrate(connection: AnyConnection) -> None:
-    """Create the schema `view` as this version defines it, and `app.plans`; doing it again changes nothing.
+async def migrate(connection: AnyConnection, progress: Progress | None = None) -> None:
+    """Give the database the views of this release, and `app.plans`; doing it again changes nothing.
 
-    All or nothing; concurrent callers wait for each other. Views of another definition are dropped with their rows.
+    Concurrent callers wait for each other. Where the views have another definition, this takes as long as a rebuild;
+    if it ends in the middle the old ones are still live, and the next migration begins anew.
     """
     async with connection.transaction():
         await _wait_for_turn(connection)
-        for text in _files("app"):
+        for text in (*sql_files("app"), *sql_files("control")):
             await connection.execute(text)
-        if await _definition(connection, SCHEMA) != definition():
-            await create_views(connection, SCHEMA)
-
-
-async def create_views(connection: AnyConnection, schema: str) -> None:
-    """Make `schema` anew with empty views, within the caller's transaction. What stood there before is dropped."""
-    name = '"' + schema.replace('"', '""') + '"'
-    await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}")
-    path = await connection.fetchval("SELECT current_setting('search_path')")
-    await connection.execute("SELECT set_config('search_path', $1, true)", name)
-    for text in _files("view"):
-        await connection.execute(text)
-    await connection.execute("SELECT set_config('search_path', $1, true)", path)
-    await connection.execute(f"COMMENT ON SCHEMA {name} IS '{_DEFINITION_MARK}{definition()}'")
-
-
-def definition() -> str:
-    """Hex SHA-256 of the views' SQL: tells whether a database's views are those of this version."""
-    return hashlib.sha256("\n".join(_files("view")).encode()).hexdigest()
-
-
-async def _definition(connection: AnyConnection, schema: str) -> str:
-    comment: str | None = await connection.fetchval(
-        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = $1", schema
-    )
-    return (comment or "").removeprefix(_DEFINITION_MARK)
+        if await live_definition(connection) is None:
+            await create(connection, live=True)
+    if await live_definition(connection) != definition():
+        await rebuild(connection, progress, wait_s=BUILD_WAIT_S, unless_current=True)
 
 
 async def _wait_for_turn(connection: AnyConnection) -> None:
@@ -73,7 +43,3 @@ async def _wait_for_turn(connection: AnyConnection) -> None:
         "SET LOCAL client_min_messages = warning"
     )
     await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCK_CLASS, MIGRATION_LOCK)
-
-
-def _files(directory: str) -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in sorted((_SQL_DIRECTORY / directory).glob("*.sql"))]

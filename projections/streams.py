@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from projections.database import Database
 from projections.query import Where, sql
-from projections.schema import Database
 
 PAGE_ROWS: Final = 1_000
 

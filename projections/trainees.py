@@ -9,8 +9,8 @@ from uuid import UUID
 from domain.bulletin import CaseRecord
 from domain.decision import Actor
 from projections import query
+from projections.database import Database
 from projections.query import Page, Where
-from projections.schema import Database
 
 TABLE: Final = "view.trainees"
 OWN: Final = {"county": "county", "school": "school", "host": "host"}

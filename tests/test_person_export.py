@@ -125,9 +125,7 @@ async def live(pool: Pool, vault: Vault) -> UUID:
 async def project(pool: Pool) -> None:
     async with Ledger(pool) as ledger:
         projector = Projector(pool, ledger)
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL search_path = view")
-            await projector.project(connection)
+        await projector.catch_up()
         await projector.close()
 
 

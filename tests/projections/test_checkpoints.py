@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from ledger.store import Ledger
-from projections.checkpoints import Checkpoints, ViewBehind
+from projections.checkpoints import Checkpoints, ViewBehind, status
 from projections.engine import Projector
 from tests.projections.histories import BOOK, append, nominated, record, trainee
 
@@ -81,3 +81,29 @@ async def test_the_database_s_failure_reaches_the_waiter(database_url: str, pool
     await pool.execute("DROP TABLE view.checkpoints")
     with pytest.raises(asyncpg.UndefinedTableError):
         await checkpoints.wait_for(BOOK, 1)
+
+
+async def test_the_lag_is_told_in_seconds_of_the_wall_clock_too(
+    pool: Pool, ledger: Ledger, projector: Projector
+) -> None:
+    await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, nominated())
+    await projector.catch_up()
+    assert [each.lag_seconds for each in await status(pool)] == [0.0]
+    # What is recorded says 2022; the waiting began now.
+    await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, nominated(who=2))
+    await asyncio.sleep(0.1)
+    await append(ledger, BOOK, "trainee/zz22-410181-00003", 0, nominated(who=3))
+    (behind,) = await status(pool)
+    assert behind.lag == 2
+    assert behind.lag_seconds is not None
+    assert 0.1 <= behind.lag_seconds < 60
+
+
+async def test_an_id_that_does_not_say_when_it_was_made_gives_no_seconds(
+    pool: Pool, ledger: Ledger, projector: Projector
+) -> None:
+    await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, nominated())
+    partition = await pool.fetchval("SELECT DISTINCT tableoid::regclass::text FROM ledger.events")
+    await pool.execute(f"ALTER TABLE {partition} DISABLE TRIGGER refuse_change")
+    await pool.execute(f"UPDATE {partition} SET id = gen_random_uuid()")
+    assert [each.lag_seconds for each in await status(pool)] == [None]

@@ -11,11 +11,11 @@ from domain import restriction, trainee_state
 from domain.numbers import parse_stream_name
 from ledger.store import Ledger
 from ledger.types import NewEvent
-from projections import engine
+from projections import advance, engine
 from projections.checkpoints import ViewBehind, parked
+from projections.database import LOCK_CLASS
 from projections.engine import Projector
-from projections.rebuild import state_hashes
-from projections.schema import LOCK_CLASS
+from projections.hashing import state_hashes
 from projections.views import ALL_VIEWS
 from tests.projections import histories
 from tests.projections.histories import BOOK, append, record, trainee, world
@@ -82,7 +82,7 @@ async def test_the_size_of_the_batches_makes_no_difference(
         in_one = await state_hashes(connection)
         await connection.execute("TRUNCATE view.checkpoints, view.trainees, view.classes, view.restrictions")
         await connection.execute("TRUNCATE view.institutions, view.quotas, view.campaigns, view.bulletins")
-    monkeypatch.setattr(engine, "BATCH_EVENTS", 3)
+    monkeypatch.setattr(advance, "BATCH_EVENTS", 3)
     await projector.catch_up()
     async with pool.acquire() as connection:
         assert await state_hashes(connection) == in_one
@@ -115,7 +115,7 @@ async def test_a_checkpoint_moved_by_somebody_else_rolls_the_batch_back(
     async with pool.acquire() as other:
         transaction = other.transaction()
         await transaction.start()
-        await other.execute("INSERT INTO view.checkpoints VALUES ($1, 1)", BOOK)
+        await other.execute("INSERT INTO view.checkpoints (book, sequence, token) VALUES ($1, 1, 1)", BOOK)
         working = asyncio.create_task(projector.catch_up())
         while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
@@ -129,7 +129,7 @@ async def test_a_checkpoint_moved_by_somebody_else_rolls_the_batch_back(
 async def test_an_append_is_seen_whole_or_not_at_all(
     pool: Pool, ledger: Ledger, projector: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BATCH_EVENTS", 4)
+    monkeypatch.setattr(advance, "BATCH_EVENTS", 4)
     await record(ledger, [trainee(1, "following-up")], together=3)
     seen: list[int] = []
     await pool.execute("CREATE TABLE moves (sequence bigint)")
@@ -148,7 +148,7 @@ async def test_an_append_is_seen_whole_or_not_at_all(
 async def test_a_command_longer_than_a_batch_is_applied_all_the_same(
     pool: Pool, ledger: Ledger, projector: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BATCH_EVENTS", 2)
+    monkeypatch.setattr(advance, "BATCH_EVENTS", 2)
     await record(ledger, [trainee(1, "closed")], together=100)
     await projector.catch_up()
     assert await phases(pool) == {"zz22-410181-00001": "closed"}
@@ -227,7 +227,7 @@ async def test_a_gap_in_a_book_is_damage_and_not_passed_over(pool: Pool, ledger:
     partition = await pool.fetchval("SELECT DISTINCT tableoid::regclass::text FROM ledger.events")
     await pool.execute(f"ALTER TABLE {partition} DISABLE TRIGGER refuse_change")
     await pool.execute("DELETE FROM ledger.events WHERE sequence = 2")
-    with pytest.raises(engine.GapInBook):
+    with pytest.raises(advance.GapInBook):
         await projector.catch_up()
     assert await phases(pool) == {}
 

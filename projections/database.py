@@ -1,0 +1,25 @@
+"""What every module here needs to reach the database: names, locks and types."""
+
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import asyncpg.pool
+
+SCHEMA: Final = "view"
+"""The live views. Other builds stand beside it as `view@7`; see `projections.builds`."""
+
+LOCK_CLASS: Final = 0x76696577
+"""The class of the advisory locks of this package ("view" in ASCII); its members follow."""
+
+PROJECTOR_LOCK: Final = 1
+MIGRATION_LOCK: Final = 2
+REBUILD_LOCK: Final = 3
+
+AnyConnection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+Database: TypeAlias = "AnyConnection | asyncpg.Pool[Any]"
+"""What a read needs: a pool, or a connection where several reads belong together."""
+
+
+def quoted(name: str) -> str:
+    """A schema's name as it stands in SQL."""
+    return '"' + name.replace('"', '""') + '"'

@@ -4,7 +4,8 @@ All of them use one embedded PostgreSQL with fsync on, in short turns one after 
 count. What they write has the same bytes. Only the ledger gives a dense order, claims, idempotency and hashes for it.
 
 - eventsourcing: the application recorder of `eventsourcing`, one event per call with its version, as many threads as
-  served it best, its pool as large, its database functions switched on when that is faster.
+  served it best, its pool as large. `eventsourcing_unordered` is the same with its database functions on: faster, but
+  without the lock that keeps its order, so that a reader can step over an event; the run shows whether one did.
 - insert: one `INSERT` of one row in its own transaction over one prepared connection.
 - unnest: one `INSERT … SELECT FROM unnest` of eight rows, from as many callers as the ledger has.
 - cursor: the same book's bodies read through a server-side cursor; a view is built anew from it too (`rebuilding`).
@@ -227,7 +228,8 @@ async def _contest(
     if importlib.util.find_spec("eventsourcing") is not None:
         peer = importlib.import_module("benchmarks.eventsourcing_peer").EventSourcing(server.tcp_url(), body)
         await peer.prepare()
-        measures["eventsourcing"] = peer.single64
+        measures["eventsourcing"] = peer.ordered
+        measures["eventsourcing_unordered"] = peer.unordered
     rates: dict[str, list[float]] = {name: [] for name in (*measures, "cursor", "verify", "rebuild")}
     await fill(ledger, events)
     key = Ed25519PrivateKey.generate()
@@ -247,15 +249,17 @@ async def _contest(
         "SELECT sum(pg_total_relation_size(inhrelid)) / (SELECT sum(sequence) FROM ledger.books)"
         " FROM pg_inherits WHERE inhparent = 'ledger.events'::regclass"
     )
-    found = figures(rates, len(body), float(size), peer.settings if peer else None, rounds)
+    found = figures(rates, len(body), float(size), rounds)
+    if peer is not None:
+        found["eventsourcing_settings"] = peer.settings
+        found["eventsourcing_skips_an_event"] = await asyncio.to_thread(peer.skips_an_event, False)
+        found["eventsourcing_unordered_skips_an_event"] = await asyncio.to_thread(peer.skips_an_event, True)
     return found | {
         "rebuild": await rebuilding.measured(server.url(), ledger, READ_BOOK, events - events % EVENTS_PER_STREAM)
     }
 
 
-def figures(
-    rates: dict[str, list[float]], body_bytes: int, bytes_per_event: float, peer: str | None, rounds: int
-) -> dict[str, Any]:
+def figures(rates: dict[str, list[float]], body_bytes: int, bytes_per_event: float, rounds: int) -> dict[str, Any]:
     """Medians, and the medians of each turn's own ratios."""
 
     def ratio(ours: str, other: str) -> float | None:
@@ -265,6 +269,7 @@ def figures(
 
     return {
         "single64_vs_eventsourcing": ratio("single64", "eventsourcing"),
+        "single64_vs_eventsourcing_unordered": ratio("single64", "eventsourcing_unordered"),
         "alone_vs_insert": ratio("alone", "insert"),
         "batch_vs_unnest": ratio("batch", "unnest"),
         "verify_vs_cursor": ratio("verify", "cursor"),
@@ -273,7 +278,6 @@ def figures(
         "turns": {name: [round(rate) for rate in each] for name, each in rates.items()},
         "body_bytes": body_bytes,
         "bytes_per_event_with_indexes": round(bytes_per_event),
-        "eventsourcing_settings": peer,
         "rounds": rounds,
         "machine": {
             "cores": os.cpu_count(),

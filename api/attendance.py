@@ -15,7 +15,7 @@ from api.problems import Problem, ProblemDocument, documented, not_found, refuse
 from api.receipts import ClassNumber, Day, Instant, Rows, TraineeNumber, parsed_row
 from api.routing import router
 from api.services import Allowed, Services, ServicesHere, allowed
-from domain.attendance import AttendanceDay, Mark, Source, Tally, tally
+from domain.attendance import Mark, Source, Tally, tally
 from domain.bulletin import Rate
 from domain.calendar import local_date
 from domain.training_class import TrainingClass
@@ -180,7 +180,12 @@ async def list_attendance_of_class(
     days = await view.days(services.pool, number)
     today = local_date(await services.clock.now())
     percent = plan.training_rules.attendance_percent
-    items = [_shown(each, found.state, days, today, percent) for each in members[: window.limit]]
+    own: dict[str, list[tuple[date, Mark]]] = {each.number: [] for each in members[: window.limit]}
+    for day, sheet in days.items():
+        for mark in sheet.marks:
+            if mark.trainee in own:
+                own[mark.trainee].append((day, mark))
+    items = [_shown(each, found.state, own[each.number], today, percent) for each in members[: window.limit]]
     more = items[-1].trainee if len(members) > window.limit else None
     return Page(items=items, next=next_cursor(more))
 
@@ -188,11 +193,10 @@ async def list_attendance_of_class(
 def _shown(
     member: view.MemberRow,
     training_class: TrainingClass,
-    days: dict[date, AttendanceDay],
+    own: list[tuple[date, Mark]],
     today: date,
     percent: int | None,
 ) -> AttendanceOut:
-    own = [(day, mark) for day, sheet in days.items() for mark in sheet.marks if mark.trainee == member.number]
     marked: dict[tuple[date, str], int] = {(day, mark.session): mark.units for day, mark in own}
     total: Tally = tally(training_class.timetable, marked, member.leaves, today)
     return AttendanceOut(

@@ -67,15 +67,11 @@ EVENTS = EventCatalogue(AttendanceMarked, AttendanceCorrected, PassingImpossible
 
 @dataclass(frozen=True, slots=True)
 class AttendanceDay:
-    """The marks of one day, by trainee and session. `warned` are trainees who were told that they cannot pass."""
+    """The marks that stand, by trainee and session. `warned` are trainees who were told that they cannot pass."""
 
     marks: tuple[Mark, ...] = ()
     corrected: bool = False
     warned: frozenset[str] = field(default_factory=frozenset)
-
-    def find(self, trainee: str, session: str) -> Mark | None:
-        """The mark that stands, None while it is unknown."""
-        return next((each for each in self.marks if (each.trainee, each.session) == (trainee, session)), None)
 
 
 def fold(events: Iterable[Event]) -> AttendanceDay | None:
@@ -209,15 +205,17 @@ class Marking:
 
 def mark(state: AttendanceDay | None, marks: Sequence[Mark], sheet: Sheet, by: str) -> Marking:
     """Judge the marks of one day, each by itself and in their order."""
-    day = state or AttendanceDay()
+    before = state or AttendanceDay()
+    standing = {(each.trainee, each.session): each for each in before.marks}
     new: list[Mark] = []
     results: list[Result | Refusal] = []
     for each in marks:
-        result = _judge(day, each, sheet)
+        key = (each.trainee, each.session)
+        result = _judge(standing.get(key), each, sheet)
         results.append(result)
         if result == "recorded":
             new.append(each)
-            day = replace(day, marks=_with_marks(day.marks, (each,)))
+            standing[key] = each
     if not new:
         return Marking((), tuple(results))
     is_correction = sheet.training_class.phase in _CORRECTED
@@ -225,16 +223,19 @@ def mark(state: AttendanceDay | None, marks: Sequence[Mark], sheet: Sheet, by: s
         AttendanceCorrected(by=by, marks=tuple(new)) if is_correction else AttendanceMarked(by=by, marks=tuple(new))
     )
     concerned = tuple(sorted({each.trainee for each in new}))
-    warned = tuple(each for each in concerned if _has_become_impossible(each, day, sheet))
+    own: dict[str, dict[tuple[date, str], int]] = {each: {} for each in concerned}
+    for each in standing.values():
+        if each.trainee in own:
+            own[each.trainee][sheet.day, each.session] = each.units
+    warned = tuple(each for each in concerned if _has_become_impossible(sheet.members[each], own[each], sheet))
     warning = (PassingImpossible(trainees=warned),) if warned else ()
     return Marking((event, *warning), tuple(results), concerned if is_correction else (), warned)
 
 
-def _judge(day: AttendanceDay, each: Mark, sheet: Sheet) -> Result | Refusal:
+def _judge(before: Mark | None, each: Mark, sheet: Sheet) -> Result | Refusal:
     refusal = _unfit(each, sheet)
     if refusal is not None:
         return refusal
-    before = day.find(each.trainee, each.session)
     if before is None or each.as_of > before.as_of:
         return "recorded"
     if each.as_of < before.as_of:
@@ -268,13 +269,10 @@ def _unfit(each: Mark, sheet: Sheet) -> Refusal | None:
     return None
 
 
-def _has_become_impossible(trainee: str, day: AttendanceDay, sheet: Sheet) -> bool:
-    """Whether this trainee cannot pass any more and was not told so before."""
-    member = sheet.members[trainee]
+def _has_become_impossible(member: Member, own: Marked, sheet: Sheet) -> bool:
+    """Whether this trainee cannot pass any more and was not told so before; `own` are his marks of this day."""
     if not sheet.percent or member.warned:
         return False
     today = calendar.local_date(sheet.now)
-    marked = dict(member.marked)
-    marked |= {(sheet.day, each.session): each.units for each in day.marks if each.trainee == trainee}
-    total = tally(sheet.training_class.timetable, marked, member.leaves, today)
+    total = tally(sheet.training_class.timetable, {**member.marked, **own}, member.leaves, today)
     return not total.can_pass(sheet.percent)

@@ -67,6 +67,13 @@ def unfit_class(state: Trainee, name: str, training_class: TrainingClass | None)
     return None
 
 
+def days_short_of(training_class: TrainingClass, context: Context) -> int | None:
+    """The centralised days that the class holds, where those are fewer than the project requires: the host's affair."""
+    held = training_class.centralised_days_held
+    required = context.facts.plan.project_type(training_class.project_type).centralised_days_required
+    return held if held < required else None
+
+
 def overlapping(numbers: tuple[str, ...]) -> Refusal:
     """He cannot be in two classes on one day (edge case 23)."""
     return refuse("dates_overlap", field="/training_class", trainees=", ".join(numbers))

@@ -108,7 +108,7 @@ class NominationWithdrawn(Event):
 
 
 class TraineeEnrolled(Event):
-    """编班: placed in a class of the assigned host."""
+    """编班: placed in a class of the assigned host. `days_offered`: its centralised days, where they are too few."""
 
     type: ClassVar[str] = "trainee.enrolled"
     training_class: str
@@ -117,6 +117,7 @@ class TraineeEnrolled(Event):
     ends: date
     confirm_by: datetime
     revision: int = 0
+    days_offered: int | None = None
 
 
 class AttendanceConfirmed(Event):

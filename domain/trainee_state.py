@@ -84,8 +84,8 @@ class Trainee:
     """One nomination as its events have left it. `timer` marks the deadline as one that the case itself keeps.
 
     `class_changed`: the class is not the one that he agreed to, so he may still withdraw freely. `days_offered`: the
-    centralised days of a changed class, None while it is as it was planned. `leave_days` beside `leaves`: first and
-    last day.
+    centralised days of a class that was changed or holds too few, None otherwise. `leave_days` beside `leaves`: the
+    first and the last day.
     """
 
     campaign: str
@@ -182,7 +182,7 @@ def _placing(state: Trainee, event: Event) -> Trainee | None:
                 ends=event.ends,
                 class_revision=event.revision,
                 class_changed=False,
-                days_offered=None,
+                days_offered=event.days_offered,
                 deadline=event.confirm_by,
             )
         case ClassChanged():
@@ -203,6 +203,7 @@ def _placing(state: Trainee, event: Event) -> Trainee | None:
                 state,
                 phase="selected",
                 training_class="",
+                class_changed=True,
                 starts=None,
                 ends=None,
                 leaves=(),

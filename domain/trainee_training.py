@@ -6,7 +6,7 @@ from domain import calendar
 from domain.decision import Count, Decision, Event, Notice
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
-from domain.trainee_changes import overlapping, unfit_class
+from domain.trainee_changes import days_short_of, overlapping, unfit_class
 from domain.trainee_context import Context, Outcome, freed, notice, told_host
 from domain.trainee_messages import (
     AbsenceExcused,
@@ -48,6 +48,7 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
         confirm_by=calendar.start_of_day(training_class.starts)
         - timedelta(days=context.facts.plan.rules.confirm_days_before_start),
         revision=training_class.revision,
+        days_offered=days_short_of(training_class, context),
     )
     invitation = Notice(
         recipient=state.school,

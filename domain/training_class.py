@@ -15,7 +15,7 @@ from domain.agenda import due, next_deadline
 from domain.decision import Actor, Command, Decision, Event, Limit, Notice, Refusal, Step, steps_from
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
-from domain.training_class_context import Context, Facts, notice, past_soft_end, schedule
+from domain.training_class_context import Context, Facts, days_short, notice, past_soft_end, schedule
 from domain.training_class_messages import (
     COMMANDS,
     EVENTS,
@@ -193,7 +193,9 @@ def _plan(command: PlanClass, context: Context) -> Decision | Refusal:
         escalates_at=dates.escalates_at,
     )
     claims = (Limit(class_seat_key(context.number), command.capacity),)
-    return Decision((planned,), claims=claims, notices=past_soft_end(command.ends, context))
+    short = days_short(evolve(None, planned), plan)
+    told = (notice(context, plan.bureau, "class.days_short", **short),) if short else ()
+    return Decision((planned,), claims=claims, notices=(*told, *past_soft_end(command.ends, context)))
 
 
 def _announce(state: TrainingClass, command: Announce, context: Context) -> Decision:

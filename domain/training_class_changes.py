@@ -13,7 +13,7 @@ from domain.decision import Decision, Limit, Notice, Refusal
 from domain.numbers import class_seat_key
 from domain.plan import Plan
 from domain.refusals import refuse
-from domain.training_class_context import Context, Outcome, notice, past_soft_end, schedule
+from domain.training_class_context import Context, Outcome, days_short, notice, past_soft_end, schedule
 from domain.training_class_messages import (
     Cancel,
     CapacityChanged,
@@ -32,7 +32,7 @@ from domain.training_class_messages import (
     RecordChangeTold,
     Split,
 )
-from domain.training_class_state import TrainingClass
+from domain.training_class_state import TrainingClass, evolve
 
 MAX_NAMED = 5
 """Numbers that a refusal names."""
@@ -80,7 +80,7 @@ def postpone(state: TrainingClass, command: Postpone, context: Context) -> Outco
         escalates_at=dates.escalates_at,
     )
     data = {"starts": command.starts.isoformat(), "ends": command.ends.isoformat(), "reason": command.reason}
-    told = notice(context, plan.bureau, postponed.type, **data)
+    told = notice(context, plan.bureau, postponed.type, **data, **days_short(evolve(state, postponed), plan))
     return Decision((postponed,), notices=(told, *past_soft_end(command.ends, context)))
 
 
@@ -101,10 +101,8 @@ def go_online(state: TrainingClass, command: GoOnline, context: Context) -> Outc
     plan = context.facts.plan
     went = ClassWentOnline(by=str(context.actor), reason=command.reason, mode=command.mode, centralised_days=days)
     data: dict[str, Any] = {"mode": command.mode, "centralised_days": days, "reason": command.reason}
-    required = plan.project_type(state.project_type).centralised_days_required
-    if days < required and not plan.training_rules.online_days_count_as_centralised:
-        # What is missing is the host's shortfall and nobody's failure: the bureau hears of it at once.
-        data["days_short"] = required - days
+    # What is missing is the host's shortfall and nobody's failure: the bureau hears of it at once.
+    data |= days_short(evolve(state, went), plan)
     return Decision((went,), notices=(notice(context, plan.bureau, went.type, **data),))
 
 

@@ -71,5 +71,12 @@ def past_soft_end(ends: date, context: Context) -> tuple[Notice, ...]:
     return (notice(context, plan.bureau, "class.past_soft_end", **data),)
 
 
+def days_short(state: TrainingClass, plan: Plan) -> dict[str, int]:
+    """How many of the required centralised days the class does not hold, for a notice; empty when it holds enough."""
+    required = plan.project_type(state.project_type).centralised_days_required
+    short = required - state.centralised_days_held
+    return {"days_short": short} if short > 0 and not plan.training_rules.online_days_count_as_centralised else {}
+
+
 def notice(context: Context, recipient: str, type_: str, **data: Any) -> Notice:
     return Notice(recipient, type_, {"training_class": context.number, **data})

@@ -19,6 +19,7 @@ EVENT_TYPES = {
 }
 NOTICES_OF_THEIR_OWN = {
     "class.check_in_late",
+    "class.days_short",
     "class.past_soft_end",
     "nomination.received",
     "trainee.dates_overlap",

@@ -119,6 +119,22 @@ def test_case_21_a_shortfall_of_the_host_is_not_the_trainees(required_by_plan: i
     unchanged.when(Fail(reasons=("days_short",)), HOST, on(10, 16), facts()).then(TrainingNotCompleted)
 
 
+def test_case_21_whoever_joins_a_class_that_holds_too_few_days_is_not_asked_for_more() -> None:
+    online = facts(a_class(mode="online", centralised_days=2, changes=("online",)))
+    enrolled = nomination().given(*SELECTED).when(Enroll(training_class=CLASS), HOST, on(9, 20), online)
+    (event,) = enrolled.then(TraineeEnrolled).events
+    assert isinstance(event, TraineeEnrolled)
+    assert event.days_offered == 2
+    full = nomination().given(*SELECTED).when(Enroll(training_class=CLASS), HOST, on(9, 20), facts(a_class()))
+    (as_planned,) = full.then(TraineeEnrolled).events
+    assert isinstance(as_planned, TraineeEnrolled)
+    assert as_planned.days_offered is None
+    given = nomination().given(*SELECTED, event, CONFIRMED, IN_TRAINING[-1])
+    given.when(Fail(reasons=("days_short",)), HOST, on(10, 16), facts()).refused("host_shortfall")
+    complete = Complete(centralised_days=2, online_days=5, hours=50)
+    given.when(complete, HOST, on(10, 16), facts()).then(TrainingCompleted, FollowUpAssigned)
+
+
 def test_case_21_a_plan_may_count_online_days_as_centralised() -> None:
     plan = the_plan().model_copy(update={"training": Training(online_days_count_as_centralised=True)})
     complete = Complete(centralised_days=3, online_days=4, hours=50)
@@ -170,6 +186,8 @@ def test_case_22_when_the_class_is_cancelled_the_seat_stays_and_another_class_ca
     state = state_of(lost)
     assert (state.phase, state.training_class, state.seat_held, state.starts) == ("selected", "", True, None)
     lost.when(Enroll(training_class=OTHER), HOST, on(10, 20), facts(a_class(**LATER))).then(TraineeEnrolled)
+    # Whoever does not want another class withdraws as freely as after any change.
+    lost.when(Withdraw(reason="class_changed"), SCHOOL, on(10, 20), facts()).then(NominationWithdrawn)
 
 
 def test_case_23_an_overlap_is_found_when_the_dates_change_and_those_who_can_act_are_told() -> None:

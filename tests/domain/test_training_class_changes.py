@@ -162,6 +162,15 @@ def test_case_21_an_online_class_tells_the_bureau_what_it_falls_short_of() -> No
     )
 
 
+def test_case_21_a_class_that_holds_too_few_days_is_known_to_the_bureau_from_the_start() -> None:
+    short = PLAN_CLASS.model_copy(update={"ends": date(2022, 10, 12)})
+    (told,) = a_class().when(short, HOST, on(9, 10), FACTS).then(ClassPlanned).notices
+    assert (told.recipient, told.type, told.data["days_short"]) == ("zzedu", "class.days_short", 4)
+    shorter = LATER.model_copy(update={"ends": date(2022, 11, 18)})
+    postponed = a_class().given(*ANNOUNCED).when(shorter, HOST, on(9, 20), FACTS).then(ClassPostponed)
+    assert postponed.notices[0].data["days_short"] == 2
+
+
 def test_case_22_a_merged_class_ends_once_its_trainees_were_told() -> None:
     target = state_of(a_class().given(*ANNOUNCED))
     merge = Merge(into=OTHER, reason="人数不足")

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from domain.decision import SYSTEM, Count
+from domain.decision import SYSTEM, Count, Decision
 from domain.plan import Training
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
 from domain.trainee_context import Facts
@@ -14,6 +14,7 @@ from domain.trainee_messages import (
     Complete,
     Confirm,
     Decline,
+    Dismiss,
     Enroll,
     Fail,
     FollowUpAssigned,
@@ -23,6 +24,7 @@ from domain.trainee_messages import (
     NominationWithdrawn,
     NoShowRecorded,
     RecordNoShow,
+    RefuseLeave,
     RequestLeave,
     TraineeEnrolled,
     TrainingCompleted,
@@ -238,3 +240,23 @@ def test_case_25_a_leave_asked_for_afterwards_needs_a_document() -> None:
     state = state_of(given.given(*requested.events, *granted.events))
     assert (state.leaves, state.leave_days) == (("granted",), ((STARTS, STARTS),))
     assert STARTS < ENDS
+
+
+def test_case_31_what_the_host_decides_the_county_sees() -> None:
+    """Every decision of a host that a county's figures suffer from is told to the county in the same append."""
+    county = "410181"
+    checked_in = facts(a_class(check_in_confirmed_at=on(10, 10, 10), phase="running"))
+    in_training = nomination().given(*IN_TRAINING)
+    asked = in_training.given(
+        LeaveRequested(leave=1, by="school:410181-s01", first_day=STARTS, last_day=STARTS, reason="ill")
+    )
+    decisions = (
+        nomination().given(*CONFIRMED_IN_CLASS).when(RecordNoShow(), HOST, on(10, 11), checked_in),
+        asked.when(RefuseLeave(leave=1, reason="考试"), HOST, on(10, 10), facts()),
+        in_training.when(Dismiss(reason="conduct", evidence="记录 1"), HOST, on(10, 12), facts()),
+        in_training.when(Fail(reasons=("conduct",)), HOST, on(10, 16), facts()),
+        nomination().given(*CONFIRMED_IN_CLASS).when(FollowClass(), SYSTEM, on(9, 30), facts(a_class(**LATER))),
+    )
+    for decided in decisions:
+        assert isinstance(decided.outcome, Decision), decided.outcome
+        assert county in [each.recipient for each in decided.outcome.notices], decided.outcome.events

@@ -32,6 +32,9 @@ ROWS_MAX: Final = 20_000
 OWN_KINDS: Final = frozenset({"person", "trainee", "restriction"})
 """The kinds of streams that are about one person: him whom their first event names."""
 
+ATTENDANCE: Final = "attendance"
+"""The kind of streams that hold the marks of many people."""
+
 Stream: TypeAlias = tuple[str, str]
 """A book and the name of a stream in it."""
 
@@ -85,7 +88,8 @@ async def export_person(
     Times are RFC 3339 text, in UTC. Keys: `person` (his id), `exported_at`, `known_since`, `erased` (None, or `at` and
     `reason`), `personal` (his newest fields, None once erased), `events` (of his own streams, by time; `sealed` is
     replaced by `personal`, opened), `mentions` (events of other streams that name him, without what they say of
-    others), `claims` (`holds` and `barred` days), and `notices` about him with their `deliveries`.
+    others; of attendance his own marks), `claims` (`holds` and `barred` days), and `notices` about him with their
+    `deliveries`.
 
     Raises PersonUnknown, ExportTooLarge, IdentityNumberError for what is no identity number, VaultError when a record
     of his cannot be opened, and asyncpg's errors.
@@ -112,7 +116,7 @@ async def export_person(
         "erased": _erasure(erased),
         "personal": personal,
         "events": opened,
-        "mentions": [_envelope(event) for event in naming if (event.book, event.stream) not in own],
+        "mentions": [_mention(event, own) for event in naming if (event.book, event.stream) not in own],
         "claims": claims,
         "notices": notices,
     }
@@ -182,11 +186,19 @@ async def _notices(connection: "asyncpg.pool.PoolConnectionProxy[Any]", marks: S
             "recipient": row["recipient"],
             "created_at": _time(row["created_at"]),
             "delivered_at": _time(row["delivered_at"]),
-            "content": orjson.loads(row["body"]),
+            "content": _of_himself(orjson.loads(row["body"]), marks),
             "deliveries": deliveries[row["id"]],
         }
         for row in rows
     ]
+
+
+def _of_himself(content: dict[str, Any], marks: Sequence[bytes]) -> dict[str, Any]:
+    """A notice about several trainees names only him."""
+    data = content.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("trainees"), list):
+        return content
+    return content | {"data": data | {"trainees": [each for each in data["trainees"] if orjson.dumps(each) in marks]}}
 
 
 async def _opened(
@@ -219,6 +231,15 @@ def _envelope(event: RecordedEvent) -> dict[str, Any]:
         "recorded_at": _time(event.recorded_at),
         "effective_at": _time(event.effective_at),
     }
+
+
+def _mention(event: RecordedEvent, own: set[Stream]) -> dict[str, Any]:
+    """An event that names him among others: of a list of attendance marks his own are his to know."""
+    marks = event.data.get("marks")
+    if _kind(event.stream) != ATTENDANCE or not isinstance(marks, list):
+        return _envelope(event)
+    numbers = {_number(stream) for _, stream in own}
+    return _envelope(event) | {"data": {"marks": [mark for mark in marks if mark["trainee"] in numbers]}}
 
 
 def _events(rows: list[Any]) -> list[RecordedEvent]:

@@ -1,17 +1,19 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from activities.state_cache import StateCache
 from domain import training_class
 from domain.bulletin import BulletinRow
-from domain.numbers import INSTITUTIONS, stream_name
+from domain.numbers import INSTITUTIONS, class_seat_key, stream_name
 from domain.plan import Plan
 from ledger.store import Ledger
-from projections import bulletins, institutions, trainees
+from projections import attendance, bulletins, class_members, institutions, trainees
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 
@@ -56,6 +58,39 @@ class LedgerFacts:
         """How many trainees of the class are still in training."""
         await self._caught_up(campaign)
         return await trainees.without_outcome(self._pool, number)
+
+    async def class_schools(self, campaign: str, number: str) -> tuple[str, ...]:
+        """The schools with teachers in the class."""
+        await self._caught_up(campaign)
+        return await class_members.schools(self._pool, number)
+
+    async def class_members(self, campaign: str, number: str) -> frozenset[str]:
+        """The trainees placed in the class."""
+        await self._caught_up(campaign)
+        return await class_members.members(self._pool, number)
+
+    async def class_count(self, campaign: str, number: str, phase: str) -> int:
+        """How many trainees of the class are in a phase."""
+        await self._caught_up(campaign)
+        return await class_members.count_in_phase(self._pool, number, phase)
+
+    async def left_behind(self, campaign: str, number: str, revision: int, numbers: Sequence[str] | None) -> int:
+        """How many trainees of the class did not follow it to a revision; of `numbers` when they are given."""
+        await self._caught_up(campaign)
+        return await class_members.left_behind(self._pool, number, revision, numbers)
+
+    async def places_taken(self, number: str) -> int:
+        """The places of a class that are in use."""
+        return (await self._ledger.counter(class_seat_key(number))).used
+
+    async def overlaps(self, person: UUID, number: str, starts: date, ends: date) -> tuple[str, ...]:
+        """The person's other nominations with classes on these days, as the view has them at this moment."""
+        return await class_members.overlaps(self._pool, person, number, starts, ends)
+
+    async def attendance(self, campaign: str, training_class: str, trainee: str) -> dict[tuple[date, str], int]:
+        """A trainee's marked units by day and session."""
+        await self._caught_up(campaign)
+        return await attendance.marked(self._pool, training_class, trainee)
 
     async def waiting_counties(self, campaign: str) -> tuple[str, ...]:
         """The counties that still have nominations before them."""

@@ -3,11 +3,13 @@
 The table `PROCESSES` is the only place that knows all four. `activities/ledger.py` drives them without knowing any.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 from uuid import UUID
 
+from activities.class_facts import class_facts, trainee_class_facts
 from domain import (
     campaign,
     restriction,
@@ -42,6 +44,13 @@ class FactReader(Protocol):
     async def stream_version(self, book: str, stream: str) -> int: ...
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None: ...
     async def without_outcome(self, campaign: str, number: str) -> int: ...
+    async def class_schools(self, campaign: str, number: str) -> tuple[str, ...]: ...
+    async def class_members(self, campaign: str, number: str) -> frozenset[str]: ...
+    async def class_count(self, campaign: str, number: str, phase: str) -> int: ...
+    async def left_behind(self, campaign: str, number: str, revision: int, numbers: Sequence[str] | None) -> int: ...
+    async def places_taken(self, number: str) -> int: ...
+    async def overlaps(self, person: UUID, number: str, starts: date, ends: date) -> tuple[str, ...]: ...
+    async def attendance(self, campaign: str, training_class: str, trainee: str) -> dict[tuple[date, str], int]: ...
     async def waiting_counties(self, campaign: str) -> tuple[str, ...]: ...
     async def open_cases(self, campaign: str) -> int: ...
     async def registered_institutions(self) -> frozenset[str]: ...
@@ -72,10 +81,9 @@ async def _trainee_facts(
     plan = await read.plan(campaign_id)
     if isinstance(command, trainee_messages.Nominate):
         return trainee_context.Facts(plan, person_version=await _person_version(read, command.person.id))
-    if isinstance(command, trainee_messages.Enroll):
-        return trainee_context.Facts(
-            plan, training_class=await read.training_class(campaign_id, command.training_class)
-        )
+    about_classes = await trainee_class_facts(read, plan, number, state, command)
+    if about_classes is not None:
+        return about_classes
     if isinstance(command, trainee_messages.RecordNoShow) and state is not None and state.training_class:
         return trainee_context.Facts(plan, training_class=await read.training_class(campaign_id, state.training_class))
     return trainee_context.Facts(plan)
@@ -92,19 +100,6 @@ async def _restriction_facts(
     if isinstance(command, restriction_messages.Record):
         return restriction.Facts(plan, await _person_version(read, command.person))
     return restriction.Facts(plan)
-
-
-async def _class_facts(
-    read: FactReader,
-    campaign_id: str,
-    number: str,
-    state: training_class.TrainingClass | None,
-    command: Command,
-) -> training_class.Facts:
-    plan = await read.plan(campaign_id)
-    if isinstance(command, training_class.Report):
-        return training_class.Facts(plan, await read.without_outcome(campaign_id, number))
-    return training_class.Facts(plan)
 
 
 async def _campaign_facts(
@@ -147,7 +142,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
         evolve=training_class.evolve,
         decide=training_class.decide,
         case_of=training_class.case_of,
-        facts=_class_facts,
+        facts=class_facts,
     ),
     "campaign": Process(
         kind="campaign",

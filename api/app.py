@@ -14,11 +14,13 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from api import (
+    attendance,
     bulletins,
     campaigns,
     classes,
     clock,
     docs,
+    duties,
     health,
     institutions,
     ledger,
@@ -59,6 +61,8 @@ ROUTERS: Final = (
     campaigns.routes,
     quotas.routes,
     institutions.routes,
+    attendance.routes,
+    duties.routes,
     bulletins.routes,
     webhook_endpoints.routes,
     ledger.routes,

@@ -91,6 +91,11 @@ def is_working_day(day: date, unpublished: UnpublishedYear = "refuse") -> bool:
     return day.weekday() < _SATURDAY
 
 
+def is_holiday(day: date) -> bool:
+    """Whether the day is a public holiday or a day in lieu of one. Of an unpublished year only the statutory days."""
+    return day in _china(day.year)
+
+
 def add_working_days(instant: datetime, working_days: int, unpublished: UnpublishedYear = "refuse") -> datetime:
     """24:00 of the n-th working day after the day of `instant` in Asia/Shanghai, as UTC.
 

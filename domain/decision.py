@@ -184,13 +184,14 @@ class Reach:
 
     It is part of the state, not of a message, so that it is still owed after a crash. The trainees' command ids are
     derived from `causation`, so a repetition changes nothing. `done_by` is the process's own command that says that
-    everybody was reached.
+    everybody was reached, with `done_body` as its fields.
     """
 
     command_by_phase: dict[str, str]
     causation: str
     done_by: str
     training_class: str = ""
+    done_body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

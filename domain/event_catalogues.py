@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from domain import campaign, institution, person, restriction_messages, trainee_messages, training_class
+from domain import attendance, campaign, institution, person, restriction_messages, trainee_messages, training_class
 from domain.decision import EventCatalogue
 
 EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
@@ -10,6 +10,7 @@ EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
     "quota": campaign.QUOTA_EVENTS,
     "trainee": trainee_messages.EVENTS,
     "class": training_class.EVENTS,
+    "attendance": attendance.EVENTS,
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
     "person": person.EVENTS,

@@ -3,6 +3,7 @@
 Numbers can be said on the telephone (`zz22-410181-00123`) and hold nothing personal.
 """
 
+from datetime import date
 from uuid import UUID
 
 PEOPLE = "people"
@@ -31,6 +32,19 @@ def restriction_number(trainee: str) -> str:
 def earlier_restriction_number(counter: int) -> str:
     """A restriction imposed before xunji and recorded from its document: `prior-00001`."""
     return f"prior-{counter:05d}"
+
+
+def attendance_number(training_class: str, day: date) -> str:
+    """The attendance of one day of a class: `zz22-c-h001-01/2022-10-10`."""
+    return f"{training_class}/{day.isoformat()}"
+
+
+def parse_attendance_number(number: str) -> tuple[str, date]:
+    """The inverse of `attendance_number`. Raises ValueError."""
+    training_class, _, day = number.rpartition("/")
+    if not training_class:
+        raise ValueError(f"not the number of a day of attendance: {number!r}")
+    return training_class, date.fromisoformat(day)
 
 
 def number_prefix(number: str) -> str:

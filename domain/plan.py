@@ -98,6 +98,10 @@ def _plan_instant(value: object) -> datetime:
     raise PydanticCustomError("plan_instant", "an instant like 2022-08-31 24:00 is expected")
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
@@ -301,6 +305,24 @@ class Rules(Part):
     basis: tuple[Basis, ...]
 
 
+class Training(Part):
+    """How attendance and changed classes count; a plan may leave it out, and then asks for no attendance.
+
+    attendance_percent: share of the held units that completion asks for, left out when it asks for none.
+    online_days_count_as_centralised: whether days held online count towards the 集中培训 that a project requires.
+    escalation_days: after the due date of the outcomes the bureau is told so many days later.
+    """
+
+    attendance_percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+    online_days_count_as_centralised: Flag = False
+    escalation_days: Days = 3
+    source: Source = "ours"
+    note_zh: Text = "通知未规定，由本方案规定"
+
+
+_NO_TRAINING = Training()
+
+
 class Contact(Part):
     """An execution office of the notice (项目执行办公室), as the notice prints it."""
 
@@ -334,6 +356,13 @@ class Plan(Part):
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
     quotas: Quotas
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=999)]
+    # Left out of the canonical form when the plan has none, so that older plans keep their digests.
+    training: Annotated[Training | None, Field(exclude_if=_is_none)] = None
+
+    @property
+    def training_rules(self) -> Training:
+        """How attendance and changed classes count, with what holds where the plan does not say."""
+        return self.training or _NO_TRAINING
 
     def project_type(self, project_type_id: str) -> ProjectType:
         """Raises UnknownInPlanError."""

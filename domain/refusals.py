@@ -3,23 +3,12 @@
 The words may hold `{names}`, filled in by `reason`. No text may be filled with personal data.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.calendar import SHANGHAI
+from domain.class_wordings import CLASS_WORDINGS
 from domain.decision import Reason, Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The texts of one code."""
-
-    zh: str
-    en: str
-    remedy_zh: str
-    remedy_en: str
-    source: str = ""
-
+from domain.wording import Wording
 
 WORDINGS: dict[str, Wording] = {
     "not_allowed_in_phase": Wording(
@@ -309,6 +298,7 @@ WORDINGS: dict[str, Wording] = {
         "请为新内容使用新的键。",
         "Use a new key for new content.",
     ),
+    **CLASS_WORDINGS,
 }
 
 

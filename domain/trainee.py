@@ -8,11 +8,13 @@ hold one function for each line of that table.
 from collections.abc import Callable
 from typing import Any
 
+from domain import trainee_changes as changes
 from domain import trainee_outcome as outcome
 from domain import trainee_selection as selection
 from domain import trainee_training as training
 from domain.decision import Actor, Command, Refusal, Role, Step, steps_from
 from domain.refusals import refuse
+from domain.trainee_class_messages import ChangeClass, FollowClass
 from domain.trainee_context import Context, Outcome
 from domain.trainee_messages import (
     Approve,
@@ -50,6 +52,8 @@ LIFECYCLE: dict[type[Command], Step] = {
     Lapse: Step(("nominated", "county-approved", "enrolled"), ("system",)),
     Withdraw: Step(BEFORE_REGISTRATION, (*_NOMINATORS, "bureau")),
     Enroll: Step(("selected",), ("host",)),
+    ChangeClass: Step(("enrolled", "confirmed"), ("host",)),
+    FollowClass: Step(("enrolled", "confirmed", "in-training"), ("system",)),
     Confirm: Step(("enrolled",), _NOMINATORS),
     Decline: Step(("enrolled",), _NOMINATORS),
     Register: Step(("enrolled", "confirmed"), ("host",)),
@@ -122,6 +126,8 @@ _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
     Lapse: selection.lapse,
     Withdraw: selection.withdraw,
     Enroll: training.enroll,
+    ChangeClass: changes.change_class,
+    FollowClass: changes.follow_class,
     Confirm: training.confirm,
     Decline: training.decline,
     Register: training.register,

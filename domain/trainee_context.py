@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from domain import decision
+from domain.attendance import Tally
 from domain.decision import (
     ClaimRequest,
     Count,
@@ -16,7 +17,7 @@ from domain.decision import (
 from domain.numbers import active_key, class_seat_key, quota_line, seat_key
 from domain.plan import Plan
 from domain.trainee_state import Trainee
-from domain.training_class import TrainingClass
+from domain.training_class_state import TrainingClass
 
 Outcome = Decision | Refusal
 
@@ -26,12 +27,16 @@ class Facts:
     """What a decision needs beyond its own stream, read just before it.
 
     `person_version` is the length of the person's stream; `training_class` the class that the command or the
-    case names, as its stream stands.
+    case names, as its stream stands, and `destination` the one that it sends the trainee on to. `overlaps` are the
+    person's other nominations with classes on the same days, `attendance` what the marks of all days add up to.
     """
 
     plan: Plan
     person_version: int = 0
     training_class: TrainingClass | None = None
+    destination: TrainingClass | None = None
+    overlaps: tuple[str, ...] = ()
+    attendance: Tally | None = None
 
 
 Context = decision.Context[Facts]

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
 
 MAX_TEXT = 2_000
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -22,6 +23,7 @@ WithdrawalReason = Literal[
     "work",
     "family",
     "never_confirmed",
+    "class_changed",
 ]
 
 
@@ -106,7 +108,7 @@ class NominationWithdrawn(Event):
 
 
 class TraineeEnrolled(Event):
-    """编班: placed in a class of the assigned host."""
+    """编班: placed in a class of the assigned host. `days_offered`: its centralised days, where they are too few."""
 
     type: ClassVar[str] = "trainee.enrolled"
     training_class: str
@@ -114,6 +116,8 @@ class TraineeEnrolled(Event):
     starts: date
     ends: date
     confirm_by: datetime
+    revision: int = 0
+    days_offered: int | None = None
 
 
 class AttendanceConfirmed(Event):
@@ -145,6 +149,7 @@ class NoShowRecorded(Event):
     type: ClassVar[str] = "trainee.no_show"
     check_in_confirmed_at: datetime
     excuse_until: datetime
+    document: str = ""
 
 
 class AbsenceExcused(Event):
@@ -172,6 +177,7 @@ class LeaveRequested(Event):
     first_day: date
     last_day: date
     reason: str
+    document: str = ""
 
 
 class LeaveGranted(Event):
@@ -211,6 +217,7 @@ class TrainingCompleted(Event):
     hours: int
     grade: str
     certificate: str
+    host_shortfall_days: int = 0
 
 
 class TrainingNotCompleted(Event):
@@ -269,6 +276,8 @@ EVENTS = EventCatalogue(
     NominationRejected,
     NominationWithdrawn,
     TraineeEnrolled,
+    ClassChanged,
+    PlaceLost,
     AttendanceConfirmed,
     AttendanceDeclined,
     TraineeRegistered,
@@ -374,9 +383,10 @@ class Register(Command):
 
 
 class RecordNoShow(Command):
-    """The trainee is not on the confirmed check-in list."""
+    """The trainee is not on the confirmed check-in list. After a late list the host says with what it proves that."""
 
     name: ClassVar[str] = "record-no-show"
+    document: str = Field(default="", max_length=MAX_TEXT)
 
 
 class Excuse(Command):
@@ -388,12 +398,13 @@ class Excuse(Command):
 
 
 class RequestLeave(Command):
-    """Ask for days off within the training; both days count."""
+    """Ask for days off within the training; both days count. For days that have begun a document is needed."""
 
     name: ClassVar[str] = "request-leave"
     first_day: date
     last_day: date
     reason: Code
+    document: str = Field(default="", max_length=MAX_TEXT)
 
 
 class GrantLeave(LeaveReference, Command):
@@ -464,6 +475,8 @@ COMMANDS = CommandCatalogue(
     Lapse,
     Withdraw,
     Enroll,
+    ChangeClass,
+    FollowClass,
     Confirm,
     Decline,
     Register,

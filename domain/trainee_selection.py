@@ -158,6 +158,8 @@ def lapse(state: Trainee, command: Lapse, context: Context) -> Outcome:
 
 
 def withdraw(state: Trainee, command: Withdraw, context: Context) -> Outcome:
+    if command.reason == "class_changed" and not state.class_changed:
+        return refuse("class_not_changed", field="/reason")
     return _withdrawn(state, command.reason, context)
 
 

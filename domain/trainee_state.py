@@ -14,6 +14,7 @@ from typing import Literal
 from uuid import UUID
 
 from domain.decision import Case, Event
+from domain.trainee_class_messages import ClassChanged, PlaceLost
 from domain.trainee_messages import (
     AbsenceExcused,
     AttendanceConfirmed,
@@ -80,7 +81,12 @@ WAITING_FOR = {
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
-    """One nomination as its events have left it. `timer` marks the deadline as one that the case itself keeps."""
+    """One nomination as its events have left it. `timer` marks the deadline as one that the case itself keeps.
+
+    `class_changed`: the class is not the one that he agreed to, so he may still withdraw freely. `days_offered`: the
+    centralised days of a class that was changed or holds too few, None otherwise. `leave_days` beside `leaves`: the
+    first and the last day.
+    """
 
     campaign: str
     project_type: str
@@ -98,7 +104,11 @@ class Trainee:
     training_class: str = ""
     starts: date | None = None
     ends: date | None = None
+    class_revision: int = 0
+    class_changed: bool = False
+    days_offered: int | None = None
     leaves: tuple[str, ...] = ()
+    leave_days: tuple[tuple[date, date], ...] = ()
     certificate: str = ""
     restriction: str = ""
     follow_up: str = ""
@@ -135,7 +145,7 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             deadline=event.deadline,
         )
     assert state is not None, f"{event.type} before the nomination"
-    for evolve_part in (_selection, _training, _outcome):
+    for evolve_part in (_selection, _placing, _training, _outcome):
         changed = evolve_part(state, event)
         if changed is not None:
             return changed
@@ -160,7 +170,7 @@ def _selection(state: Trainee, event: Event) -> Trainee | None:
     return None
 
 
-def _training(state: Trainee, event: Event) -> Trainee | None:
+def _placing(state: Trainee, event: Event) -> Trainee | None:
     match event:
         case TraineeEnrolled():
             return replace(
@@ -170,10 +180,43 @@ def _training(state: Trainee, event: Event) -> Trainee | None:
                 host=event.host,
                 starts=event.starts,
                 ends=event.ends,
+                class_revision=event.revision,
+                class_changed=False,
+                days_offered=event.days_offered,
                 deadline=event.confirm_by,
             )
+        case ClassChanged():
+            asked_again = event.confirm_by is not None and state.phase != "in-training"
+            return replace(
+                state,
+                phase="enrolled" if asked_again else state.phase,
+                training_class=event.training_class,
+                starts=event.starts,
+                ends=event.ends,
+                class_revision=event.revision,
+                class_changed=True,
+                days_offered=event.centralised_days,
+                deadline=event.confirm_by if asked_again else state.deadline,
+            )
+        case PlaceLost():
+            return replace(
+                state,
+                phase="selected",
+                training_class="",
+                class_changed=True,
+                starts=None,
+                ends=None,
+                leaves=(),
+                leave_days=(),
+                deadline=None,
+            )
         case AttendanceConfirmed():
-            return replace(state, phase="confirmed", deadline=None)
+            return replace(state, phase="confirmed", class_changed=False, deadline=None)
+    return None
+
+
+def _training(state: Trainee, event: Event) -> Trainee | None:
+    match event:
         case TraineeRegistered():
             return replace(state, phase="in-training", deadline=None)
         case NoShowRecorded():
@@ -183,7 +226,8 @@ def _training(state: Trainee, event: Event) -> Trainee | None:
         case ExcuseWindowClosed():
             return replace(state, restriction=event.restriction, deadline=None, timer=False)
         case LeaveRequested():
-            return replace(state, leaves=(*state.leaves, "requested"))
+            days = (event.first_day, event.last_day)
+            return replace(state, leaves=(*state.leaves, "requested"), leave_days=(*state.leave_days, days))
         case LeaveGranted():
             return replace(state, leaves=_with_leave(state.leaves, event.leave, "granted"))
         case LeaveRefused():

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from domain.decision import Event
 from domain.numbers import parse_stream_name
+from domain.trainee_class_messages import ClassChanged, PlaceLost
 from domain.trainee_messages import (
     EVENTS,
     AbsenceExcused,
@@ -39,6 +40,8 @@ MILESTONES: dict[type[Event], str] = {
     TraineeEnrolled: "enrolled_at",
     AttendanceConfirmed: "confirmed_at",
     TraineeRegistered: "registered_at",
+    ClassChanged: "class_changed_at",
+    PlaceLost: "class_cancelled_at",
     NoShowRecorded: "no_show_at",
     AbsenceExcused: "excused_at",
     TrainingCompleted: "completed_at",
@@ -55,6 +58,9 @@ FOLLOW_UPS: dict[type[Event], str] = {
 }
 
 
+_NEW: dict[str, Any] = {"follow_up": "", "withdrawal_reason": ""}
+
+
 def _number(event: RecordedEvent) -> str:
     return parse_stream_name(event.stream)[1]
 
@@ -64,10 +70,15 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     happened = EVENTS.read(event)
     where = place(row, event)
     state = evolve(row["state"] if row is not None else None, happened)
-    columns: dict[str, Any] = dict(row) if row is not None else {"number": number, "follow_up": ""}
+    columns: dict[str, Any] = dict(row) if row is not None else dict(_NEW, number=number)
     if isinstance(happened, TraineeNominated):
         columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
+    if isinstance(happened, TraineeEnrolled):
+        # The cancelled class does not count any more once there is another one (edge case 22).
+        columns["class_cancelled_at"] = None
+    if isinstance(happened, NominationWithdrawn | AttendanceDeclined):
+        columns["withdrawal_reason"] = happened.reason
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
     columns["closed_at"] = _closed_at(row, state, event.recorded_at)
     return columns
@@ -85,6 +96,9 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "returned": state.returned,
         "host": state.host,
         "training_class": state.training_class,
+        "starts": state.starts,
+        "ends": state.ends,
+        "class_revision": state.class_revision,
         "seat_held": state.seat_held,
         "certificate": state.certificate,
         "restriction": state.restriction,

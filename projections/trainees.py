@@ -39,6 +39,8 @@ FROM view.trainees WHERE campaign = $1 AND number > $2 ORDER BY number LIMIT $3
 class TraineeRow:
     """One nomination. `sequence` is that of its last event in the campaign's book, `version` the stream's.
 
+    `class_cancelled_at` is set while the class he had was cancelled and there is no other: bulletins leave him out of
+    every denominator. `withdrawal_reason` is the code, `class_changed` when the host's change was the reason.
     `host`, `training_class`, `certificate` and `restriction` are empty until there is one; `follow_up` is empty,
     assigned, submitted, returned, overdue, accepted or lapsed. A `…_at` says when something last happened.
     """
@@ -78,6 +80,9 @@ class TraineeRow:
     dismissed_at: datetime | None
     not_completed_at: datetime | None
     given_up_at: datetime | None
+    class_changed_at: datetime | None
+    class_cancelled_at: datetime | None
+    withdrawal_reason: str
     closed_at: datetime | None
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from projections.attendance_view import ATTENDANCE
 from projections.campaign_view import BULLETINS, CAMPAIGNS
 from projections.class_view import CLASSES
 from projections.institution_view import INSTITUTIONS
@@ -13,6 +14,7 @@ from projections.trainee_view import TRAINEES
 VIEWS_BY_KIND: Final[dict[str, tuple[View, ...]]] = {
     "trainee": (TRAINEES,),
     "class": (CLASSES,),
+    "attendance": (ATTENDANCE,),
     "restriction": (RESTRICTIONS,),
     "institution": (INSTITUTIONS,),
     "quota": (QUOTAS,),

@@ -7,7 +7,7 @@ and started again at any moment, because the receipt can be read from the ledger
 import asyncio
 from collections import deque
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 from temporalio import workflow
@@ -142,7 +142,9 @@ class ProcessWorkflow:
             await self._give_itself(TIMER_COMMAND)
 
     async def _reach_trainees(self, reach: dict[str, object]) -> None:
-        request = ReachTrainees.model_validate({"campaign": self._start.campaign, **_without_done_by(reach)})
+        done_body = reach.get("done_body") or {}
+        assert isinstance(done_body, dict), "the fields of a command are an object"
+        request = ReachTrainees.model_validate({"campaign": self._start.campaign, **_without_done(reach)})
         reached = await workflow.execute_activity(
             "reach_trainees",
             request,
@@ -153,13 +155,13 @@ class ProcessWorkflow:
             summary=f"reach {', '.join(request.command_by_phase) or 'nobody'}",
         )
         workflow.logger.info("trainees reached", extra={"found": reached.found, "changed": reached.changed})
-        await self._give_itself(str(reach["done_by"]))
+        await self._give_itself(str(reach["done_by"]), done_body)
 
-    async def _give_itself(self, command: str) -> None:
+    async def _give_itself(self, command: str, body: dict[str, Any] | None = None) -> None:
         """A command of the system's own; its id follows from the case's version, so that a repetition is one."""
         assert self._receipt is not None, "a case is known once it was opened"
         name = f"{self.kind}/{self._start.number}:{command}:{self._receipt.version}"
-        message = CommandMessage(actor=SYSTEM, body={}, digest="")
+        message = CommandMessage(actor=SYSTEM, body=body or {}, digest="")
         outcome = await self._decide(command, uuid5(COMMAND_NAMESPACE, name), message)
         if outcome.refusal is not None and outcome.refusal.code != TOO_EARLY:
             # Somebody was faster: the case has moved on and needs no such command any more.
@@ -261,5 +263,5 @@ def _refused(refusal: Refusal | None) -> ApplicationError:
     return ApplicationError(words, refusal.model_dump(mode="json"), type=REFUSED, non_retryable=True)
 
 
-def _without_done_by(reach: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in reach.items() if key != "done_by"}
+def _without_done(reach: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in reach.items() if key not in ("done_by", "done_body")}

@@ -71,6 +71,14 @@ class TraineeWorkflow(ProcessWorkflow):
     async def enroll(self, message: CommandMessage) -> Receipt:
         return await self.handle("enroll", message)
 
+    @workflow.update(name="change-class", description="The host moves the trainee to another class (调班).")
+    async def change_class(self, message: CommandMessage) -> Receipt:
+        return await self.handle("change-class", message)
+
+    @workflow.update(name="follow-class", description="The class was changed; sent by the class.")
+    async def follow_class(self, message: CommandMessage) -> Receipt:
+        return await self.handle("follow-class", message)
+
     @workflow.update(name="confirm", description="The trainee will come (确认参训).")
     async def confirm(self, message: CommandMessage) -> Receipt:
         return await self.handle("confirm", message)

@@ -9,24 +9,35 @@ import yaml
 
 from activities import letters
 from activities.outbox import QueuedNotice
-from domain import campaign, restriction_messages, trainee_messages, training_class
+from domain import attendance, campaign, restriction_messages, trainee_messages, training_class
 
 WORDS = yaml.safe_load((letters.TEMPLATES / "words.yaml").read_text(encoding="utf-8"))
 EVENT_TYPES = {
     type_
-    for module in (campaign, restriction_messages, trainee_messages, training_class)
+    for module in (attendance, campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
 }
-NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected"}
+NOTICES_OF_THEIR_OWN = {
+    "class.check_in_late",
+    "class.days_short",
+    "class.past_soft_end",
+    "nomination.received",
+    "trainee.dates_overlap",
+    "trainee.selected",
+}
 """Types of notices that are not also types of events."""
 SILENT = {
     "attendance.confirmed",
+    "attendance.marked",
     "campaign.bulletin_issued",
     "campaign.closed",
     "campaign.selection_settled",
     "class.absences_recorded",
+    "class.capacity_changed",
     "class.check_in_confirmed",
+    "class.duties_recorded",
     "class.planned",
+    "class.timetable_set",
     "nomination.approved",
     "nomination.resubmitted",
     "restriction.recorded",
@@ -35,7 +46,9 @@ SILENT = {
 }
 """Events that nobody is told of."""
 TO_TEACHERS = {
+    "trainee.class_changed",
     "trainee.enrolled",
+    "trainee.place_lost",
     "restriction.served",
     "restriction.imposed",
     "restriction.dropped",

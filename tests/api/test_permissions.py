@@ -30,6 +30,14 @@ EXAMPLES: dict[str, Any] = {
     "via": "school",
     "statement": "异议书 1",
     "decided_by": "b7",
+    "starts": "2022-11-10",
+    "ends": "2022-11-16",
+    "place": "新郑",
+    "into": "zz22-c-h001-02",
+    "trainees": ["zz22-410181-00001"],
+    "capacity": 30,
+    "sessions": [{"day": "2022-10-10", "session": "morning", "units": 4}],
+    "duties": [{"staff": "t-07", "duty": "head", "hours": 20}],
 }
 TEXT_REASONS = {"impose", "drop"}
 
@@ -47,8 +55,9 @@ def commands() -> Iterator[tuple[ProcessWithCommands, str, str, dict[str, Any]]]
     for name, command in commands_of_people("trainee").items():
         if name != trainees.CREATING:
             yield "trainee", name, "/v1/trainees/{number}/" + name, body_of(name, command)
-    for name in ("announce", "confirm-check-in", "report"):
-        yield "class", name, "/v1/classes/{number}/" + name, {}
+    for name, command in commands_of_people("class").items():
+        if name != "plan":
+            yield "class", name, "/v1/classes/{number}/" + name, body_of(name, command)
     for name in ("serve", "object", "impose", "drop"):
         command = commands_of_people("restriction")[name]
         yield "restriction", name, "/v1/restrictions/{number}/" + name, body_of(name, command)
@@ -69,7 +78,7 @@ async def test_every_command_for_one_knows_its_roles(api: API, role: KeyRole) ->
         assert api.problem(response) == ("unknown-number" if is_own else "not-your-part"), (path, role)
         assert response.status_code == (404 if is_own else 403), (path, role)
         seen += 1
-    assert seen == 19 + 3 + 4
+    assert seen == 20 + 12 + 4
 
 
 @pytest.mark.parametrize("role", KEY_ROLES)
@@ -101,6 +110,7 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         "/v1/institutions": ("bureau", "county"),
         f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county"),
         "/v1/webhook-endpoints": KEY_ROLES,
+        f"/v1/classes/{api.plan.number_prefix}-c-{HOST}-01/attendance": ("host",),
         "/v1/clock/advance": ("bureau",),
         "/v1/clock/speed": ("bureau",),
     }
@@ -144,4 +154,8 @@ def test_every_command_of_people_has_its_route() -> None:
     }
     for process, name, path, _ in commands():
         assert path in paths, (process, name)
-    assert not {path for path in paths if path.endswith(("/lapse", "/pass-deadline", "/record-absences"))}
+    assert not {
+        path
+        for path in paths
+        if path.endswith(("/lapse", "/pass-deadline", "/record-absences", "/follow-class", "/record-change-told"))
+    }

@@ -540,7 +540,7 @@ def test_every_command_in_every_phase_by_everybody_is_decided_and_never_moves_a_
 
 
 def test_every_event_has_a_wire_type_and_reads_back() -> None:
-    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 24
+    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 26
     for history in HISTORIES.values():
         for event in history:
             assert EVENTS.parse(event.type, event.model_dump(mode="json")) == event

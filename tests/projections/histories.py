@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
-from domain import campaign, institution, restriction_messages, trainee_messages, training_class
+from domain import attendance, campaign, institution, restriction_messages, trainee_messages, training_class
 from domain.bulletin import BulletinRow
 from domain.campaign import AgendaItem
 from domain.decision import Event, EventCatalogue
+from domain.trainee_class_messages import ClassChanged, PlaceLost
+from domain.training_class_messages import Session, StaffDuty
 from ledger.store import Ledger
 from ledger.types import Append, Appended, NewEvent, StreamWrite
 from tests.specification import the_plan
@@ -23,6 +25,7 @@ BY = "county:410181"
 CATALOGUES: dict[str, EventCatalogue] = {
     "trainee": trainee_messages.EVENTS,
     "class": training_class.EVENTS,
+    "attendance": attendance.EVENTS,
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
     "quota": campaign.QUOTA_EVENTS,
@@ -69,6 +72,17 @@ ENROLLED = trainee_messages.TraineeEnrolled(
     ends=date(2022, 10, 16),
     confirm_by=day(40),
 )
+CLASS_CHANGED = ClassChanged(
+    training_class="zz22-c-h001-01",
+    by="system:xunji",
+    revision=1,
+    changes=("postponed",),
+    starts=date(2022, 11, 10),
+    ends=date(2022, 11, 16),
+    centralised_days=7,
+    confirm_by=day(70),
+)
+PLACE_LOST = PlaceLost(training_class="zz22-c-h001-01")
 CONFIRMED = trainee_messages.AttendanceConfirmed(by=BY)
 DECLINED = trainee_messages.AttendanceDeclined(by=BY, reason="family")
 REGISTERED = trainee_messages.TraineeRegistered(by="host:h001", registered_at=day(46))
@@ -99,7 +113,7 @@ LAPSED = trainee_messages.FollowUpLapsed()
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
-    NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED,
+    NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED, CLASS_CHANGED, PLACE_LOST,
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -115,6 +129,8 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "confirmed": IN_CLASS,
     "in-training": (*IN_CLASS, REGISTERED, LEAVE_REQUESTED, LEAVE_GRANTED),
     "unconfirmed": (*SELECTED, ENROLLED, REGISTERED, LEAVE_REQUESTED, LEAVE_REFUSED),
+    "class-changed": (*IN_CLASS, CLASS_CHANGED),
+    "place-lost": (*IN_CLASS, CLASS_CHANGED, PLACE_LOST),
     "absent": (*IN_CLASS, NO_SHOW),
     "unexcused": (*IN_CLASS, NO_SHOW, UNEXCUSED),
     "excused": (*IN_CLASS, NO_SHOW, EXCUSED),
@@ -155,6 +171,55 @@ CLASS_LIFE: tuple[Event, ...] = (
     training_class.ClassClosed(),
     training_class.OutcomesOverdue(),
     training_class.ClassReported(by="host:h001"),
+)
+
+
+CHANGED_CLASS_LIFE: tuple[Event, ...] = (
+    training_class.ClassAnnounced(by="host:h001"),
+    training_class.ClassPostponed(
+        by="host:h001",
+        reason="疫情",
+        starts=date(2022, 11, 10),
+        ends=date(2022, 11, 16),
+        reminders=(day(70),),
+        opens_at=day(76),
+        closes_at=day(83),
+        outcomes_due=day(90),
+        escalates_at=day(93),
+    ),
+    training_class.ChangeTold(revision=1),
+    training_class.ClassMoved(by="host:h001", reason="疫情", place="新郑"),
+    training_class.ClassWentOnline(by="host:h001", reason="疫情", mode="online", centralised_days=0),
+    training_class.CapacityChanged(by="host:h001", capacity=60),
+    training_class.TimetableSet(
+        by="host:h001", sessions=(Session(day=date(2022, 11, 10), session="morning", units=4),)
+    ),
+    training_class.DutiesRecorded(by="host:h001", duties=(StaffDuty(staff="t-07", duty="head", hours=20),)),
+    training_class.ClassSplit(by="host:h001", reason="人数", into="zz22-c-h001-03", trainees=("zz22-410181-00001",)),
+    training_class.RegistrationOpened(),
+    training_class.CheckInConfirmed(by="host:h001", at=day(77), late=True),
+    training_class.ClassClosed(),
+    training_class.OutcomesOverdue(),
+    training_class.OutcomesEscalated(),
+)
+OTHER_ENDS: dict[str, Event] = {
+    "04": training_class.ClassMerged(by="host:h001", reason="人数不足", into="zz22-c-h001-01"),
+    "05": training_class.ClassCancelled(by="host:h001", reason="疫情"),
+}
+ATTENDANCE_LIFE: tuple[Event, ...] = (
+    attendance.AttendanceMarked(
+        by="host:h001",
+        marks=(attendance.Mark(trainee="zz22-410181-00001", session="morning", units=4, as_of=day(46), source="scan"),),
+    ),
+    attendance.PassingImpossible(trainees=("zz22-410181-00001",)),
+    attendance.AttendanceCorrected(
+        by="host:h001",
+        marks=(
+            attendance.Mark(
+                trainee="zz22-410181-00001", session="morning", units=3, as_of=day(60), source="paper", evidence="doc-8"
+            ),
+        ),
+    ),
 )
 
 
@@ -302,6 +367,9 @@ def world() -> tuple[Stream, ...]:
         Stream(BOOK, f"campaign/{BOOK}", (campaign_opened(), *CAMPAIGN_LIFE)),
         Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30),)),
         Stream(BOOK, "class/zz22-c-h001-01", (class_planned(), *CLASS_LIFE)),
+        Stream(BOOK, "class/zz22-c-h001-02", (class_planned(), *CHANGED_CLASS_LIFE)),
+        *(Stream(BOOK, f"class/zz22-c-h001-{each}", (class_planned(), end)) for each, end in OTHER_ENDS.items()),
+        Stream(BOOK, "attendance/zz22-c-h001-01/2022-10-10", ATTENDANCE_LIFE),
         Stream("institutions", "institution/410181", (organisation("410181", "county", "zzedu"), *INSTITUTION_LIFE)),
         Stream("restrictions", "restriction/prior-00001", (recorded_earlier(),)),
         *restrictions,

@@ -20,6 +20,9 @@ CREATE TABLE IF NOT EXISTS trainees (
     deadline            timestamptz,
     host                text COLLATE "C" NOT NULL,
     training_class      text COLLATE "C" NOT NULL,
+    starts              date,
+    ends                date,
+    class_revision      integer NOT NULL,
     seat_held           boolean NOT NULL,
     certificate         text COLLATE "C" NOT NULL,
     restriction         text COLLATE "C" NOT NULL,
@@ -36,6 +39,9 @@ CREATE TABLE IF NOT EXISTS trainees (
     dismissed_at        timestamptz,
     not_completed_at    timestamptz,
     given_up_at         timestamptz,
+    class_changed_at    timestamptz,
+    class_cancelled_at  timestamptz,
+    withdrawal_reason   text NOT NULL,
     closed_at           timestamptz CHECK ((closed_at IS NOT NULL) = closed),
     state               jsonb NOT NULL
 ) WITH (fillfactor = 60);

@@ -1,17 +1,21 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from activities.state_cache import StateCache
 from domain import training_class
 from domain.bulletin import BulletinRow
-from domain.numbers import INSTITUTIONS, stream_name
+from domain.eligibility import training_dates
+from domain.history import Barred, History, TrainingRecord
+from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, stream_name
 from domain.plan import Plan
+from domain.trainee_messages import TraineeNominated
 from ledger.store import Ledger
-from projections import bulletins, institutions, trainees
+from projections import bulletins, history, institutions, trainees
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 
@@ -40,6 +44,34 @@ class LedgerFacts:
     async def stream_version(self, book: str, stream: str) -> int:
         """The number of events in a stream, 0 when there is none."""
         return await self._ledger.stream_version(book, stream)
+
+    async def history(self, campaign: str, number: str, person: UUID) -> tuple[History, tuple[UUID, ...]]:
+        """What the views know of a person beyond the nomination at hand, and his other records' ids."""
+        known = await history.of_person(self._pool, person, number)
+        records = tuple([await self._record(each, person) for each in known.others])
+        books = {campaign, PEOPLE, RESTRICTIONS, *(each.campaign for each in records)}
+        sequences = {book: known.sequences[book] for book in sorted(books) if book in known.sequences}
+        barred = tuple(Barred(starts=starts, until=until) for starts, until in known.barred)
+        others = tuple(each for each in known.records if each != person)
+        return History(sequences=sequences, records=records, barred=barred), others
+
+    async def _record(self, row: Mapping[str, Any], person: UUID) -> TrainingRecord:
+        plan = await self.plan(row["campaign"])
+        dates = training_dates(plan, row["project_type"]) or (None, None)
+        return TrainingRecord.model_validate(
+            {
+                **{name: value for name, value in row.items() if name != "person"},
+                "joined": row["person"] != str(person),
+                "year": plan.year,
+                "starts": row["starts"] or dates[0],
+                "ends": row["ends"] or dates[1],
+            }
+        )
+
+    async def given_fields(self, campaign: str, number: str) -> str:
+        """The sealed fields of a nomination that is held for review, as they were given; empty when it is not."""
+        events = await self._ledger.read_stream(campaign, stream_name("trainee", number), 0)
+        return (TraineeNominated.model_validate(events[0].data).sealed or "") if events else ""
 
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None:
         """The class as its stream stands, None when there is none of that number."""

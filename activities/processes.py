@@ -15,6 +15,7 @@ from domain import (
     trainee,
     trainee_context,
     trainee_messages,
+    trainee_review_messages,
     trainee_state,
     training_class,
 )
@@ -29,6 +30,7 @@ from domain.decision import (
     EventCatalogue,
     Refusal,
 )
+from domain.history import History
 from domain.numbers import PEOPLE, stream_name
 from domain.plan import Plan
 from workflows.messages import ProcessKind
@@ -39,6 +41,8 @@ class FactReader(Protocol):
 
     async def plan(self, campaign: str) -> Plan: ...
     async def plan_by_sha256(self, sha256: str) -> Plan: ...
+    async def history(self, campaign: str, number: str, person: UUID) -> tuple[History, tuple[UUID, ...]]: ...
+    async def given_fields(self, campaign: str, number: str) -> str: ...
     async def stream_version(self, book: str, stream: str) -> int: ...
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None: ...
     async def without_outcome(self, campaign: str, number: str) -> int: ...
@@ -71,11 +75,16 @@ async def _trainee_facts(
 ) -> trainee_context.Facts:
     plan = await read.plan(campaign_id)
     if isinstance(command, trainee_messages.Nominate):
-        return trainee_context.Facts(plan, person_version=await _person_version(read, command.person.id))
-    if isinstance(command, trainee_messages.Enroll):
-        return trainee_context.Facts(
-            plan, training_class=await read.training_class(campaign_id, command.training_class)
-        )
+        history, records = await read.history(campaign_id, number, command.person.id)
+        version = await _person_version(read, command.person.id)
+        return trainee_context.Facts(plan, person_version=version, history=history, records=records)
+    if isinstance(command, trainee_messages.Enroll) and state is not None:
+        training_class = await read.training_class(campaign_id, command.training_class)
+        history, _ = await read.history(campaign_id, number, state.person)
+        return trainee_context.Facts(plan, training_class=training_class, history=history)
+    if isinstance(command, trainee_review_messages.ReviewIdentity) and state is not None:
+        given = await read.given_fields(campaign_id, number)
+        return trainee_context.Facts(plan, person_version=await _person_version(read, state.person), given=given)
     if isinstance(command, trainee_messages.RecordNoShow) and state is not None and state.training_class:
         return trainee_context.Facts(plan, training_class=await read.training_class(campaign_id, state.training_class))
     return trainee_context.Facts(plan)

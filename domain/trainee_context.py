@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from domain import decision
 from domain.decision import (
@@ -13,6 +14,7 @@ from domain.decision import (
     Refusal,
     Release,
 )
+from domain.history import History
 from domain.numbers import active_key, class_seat_key, quota_line, seat_key
 from domain.plan import Plan
 from domain.trainee_state import Trainee
@@ -26,12 +28,17 @@ class Facts:
     """What a decision needs beyond its own stream, read just before it.
 
     `person_version` is the length of the person's stream; `training_class` the class that the command or the
-    case names, as its stream stands.
+    case names, as its stream stands. `history` is what the views knew of the person, and `records` are the other ids
+    under which he was kept before they were joined (edge case 74). `given` are the sealed fields of a nomination
+    that is held for review.
     """
 
     plan: Plan
     person_version: int = 0
     training_class: TrainingClass | None = None
+    history: History | None = None
+    records: tuple[UUID, ...] = ()
+    given: str = ""
 
 
 Context = decision.Context[Facts]

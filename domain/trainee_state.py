@@ -40,6 +40,7 @@ from domain.trainee_messages import (
     TrainingCompleted,
     TrainingNotCompleted,
 )
+from domain.trainee_review_messages import IdentityReviewed, SchoolChanged
 
 Phase = Literal[
     "nominated",
@@ -66,6 +67,9 @@ BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "enrolled",
     "confirmed",
 )
+OPEN: tuple[Phase, ...] = (*BEFORE_REGISTRATION, "in-training", "absent", "completed", "following-up")
+"""Phases in which a case may still wait for something."""
+
 WAITING_FOR = {
     "nominated": "the county's approval",
     "county-approved": "the city's approval",
@@ -80,7 +84,10 @@ WAITING_FOR = {
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
-    """One nomination as its events have left it. `timer` marks the deadline as one that the case itself keeps."""
+    """One nomination as its events have left it. `timer` marks the deadline as one that the case itself keeps.
+
+    `approver` is who gives the county's approval: the city where the county's own official nominated himself.
+    """
 
     campaign: str
     project_type: str
@@ -104,6 +111,8 @@ class Trainee:
     follow_up: str = ""
     follow_up_submitted: bool = False
     overdue: bool = False
+    approver: Literal["county", "city"] = "county"
+    identity_review: Literal["", "open", "done"] = ""
 
     @property
     def closed(self) -> bool:
@@ -133,6 +142,8 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             submitted_at=event.submitted_at,
             phase="nominated",
             deadline=event.deadline,
+            approver="city" if event.self_nominated and event.nominated_by == "county" else "county",
+            identity_review="open" if event.identity_review else "",
         )
     assert state is not None, f"{event.type} before the nomination"
     for evolve_part in (_selection, _training, _outcome):
@@ -155,6 +166,10 @@ def _selection(state: Trainee, event: Event) -> Trainee | None:
             return replace(state, returned=False)
         case NominationRejected():
             return replace(state, phase="rejected", seat_held=False, deadline=None)
+        case IdentityReviewed():
+            return replace(state, identity_review="done")
+        case SchoolChanged():
+            return replace(state, school=event.school)
         case NominationWithdrawn() | AttendanceDeclined():
             return replace(state, phase="withdrawn", seat_held=False, deadline=None)
     return None
@@ -230,8 +245,12 @@ def _with_leave(leaves: tuple[str, ...], number: int, status: str) -> tuple[str,
 def case_of(number: str, state: Trainee) -> Case:
     """What the workflow of this case shows and waits for."""
     waiting_for = "" if state.closed else WAITING_FOR.get(state.phase, "")
+    if state.phase == "nominated" and state.approver == "city":
+        waiting_for = "the city's approval in the county's place"
     if state.returned:
         waiting_for = "the resubmission"
+    if state.identity_review == "open" and not state.closed:
+        waiting_for = "the bureau's decision on who is meant"
     if state.phase == "following-up" and state.follow_up_submitted:
         waiting_for = "the host's review of the follow-up task"
     attributes = {

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from domain import calendar
 from domain.decision import Count, Decision, Event, Notice
+from domain.eligibility import overlapping
+from domain.history import History
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
 from domain.trainee_context import Context, Outcome, freed, notice, told_host
@@ -46,6 +48,10 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
         )
     if not training_class.takes_trainees:
         return refuse("class_closed", field="/training_class", training_class=name)
+    elsewhere = overlapping(context.facts.history or History(), training_class.starts, training_class.ends)
+    if elsewhere:
+        other = elsewhere[0]
+        return refuse("dates_overlap", field="/training_class", starts=other.starts, ends=other.ends)
     enrolled = TraineeEnrolled(
         training_class=name,
         host=state.host,

@@ -67,6 +67,9 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     columns: dict[str, Any] = dict(row) if row is not None else {"number": number, "follow_up": ""}
     if isinstance(happened, TraineeNominated):
         columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
+        columns |= {"priority": list(happened.grounds.priority) if happened.grounds else [], "centralised_days": 0}
+    if isinstance(happened, TrainingCompleted):
+        columns["centralised_days"] = happened.centralised_days
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
     columns["closed_at"] = _closed_at(row, state, event.recorded_at)
@@ -88,6 +91,9 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "seat_held": state.seat_held,
         "certificate": state.certificate,
         "restriction": state.restriction,
+        "starts": state.starts,
+        "ends": state.ends,
+        "identity_review": state.identity_review,
         "state": state,
         **of_case(case_of(number, state)),
     }

@@ -30,8 +30,11 @@ EXAMPLES: dict[str, Any] = {
     "via": "school",
     "statement": "异议书 1",
     "decided_by": "b7",
+    "finding": "same-person",
+    "school": "410181-s02",
 }
-TEXT_REASONS = {"impose", "drop"}
+UUID_TEXT = "00000000-0000-4000-8000-000000000001"
+TEXT_REASONS = {"impose", "drop", "review-identity"}
 
 
 def body_of(name: str, command: type[BaseModel]) -> dict[str, Any]:
@@ -69,7 +72,7 @@ async def test_every_command_for_one_knows_its_roles(api: API, role: KeyRole) ->
         assert api.problem(response) == ("unknown-number" if is_own else "not-your-part"), (path, role)
         assert response.status_code == (404 if is_own else 403), (path, role)
         seen += 1
-    assert seen == 19 + 3 + 4
+    assert seen == 21 + 3 + 4
 
 
 @pytest.mark.parametrize("role", KEY_ROLES)
@@ -100,6 +103,10 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         "/v1/restrictions": ("bureau",),
         "/v1/institutions": ("bureau", "county"),
         f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county"),
+        f"/v1/institutions/{SCHOOL}/close": ("bureau", "county"),
+        f"/v1/institutions/{SCHOOL}/contact": ("bureau", "county"),
+        "/v1/people/find": ("bureau",),
+        **{f"/v1/people/{UUID_TEXT}/{name}": ("bureau",) for name in ("correct", "transfer", "join", "erase")},
         "/v1/webhook-endpoints": KEY_ROLES,
         "/v1/clock/advance": ("bureau",),
         "/v1/clock/speed": ("bureau",),

@@ -96,12 +96,13 @@ async def test_a_campaign_of_the_second_plan_runs_to_completion_and_restriction(
         await _done(await api.post(HOST, f"/v1/trainees/{number}/register"))
     dismissal = {"reason": "conduct", "evidence": "记录 1"}
     await _done(await api.post(HOST, f"/v1/trainees/{numbers[1]}/dismiss", dismissal))
+    await api.go_to(datetime(2024, 5, 17, 2, tzinfo=UTC))
     completion = {"centralised_days": 5, "hours": 40}
     done = await _done(await api.post(HOST, f"/v1/trainees/{numbers[0]}/complete", completion))
     assert done["phase"] == "following-up"
     restriction = f"{numbers[1]}-r1"
     await _done(await api.post(COUNTY, f"/v1/restrictions/{restriction}/serve", {"via": "school"}))
-    await api.go_to(datetime(2024, 5, 21, tzinfo=UTC))
+    await api.go_to(datetime(2024, 5, 25, tzinfo=UTC))
     decision = {"decided_by": "b1", "reasons": "事实清楚"}
     while (answer := await api.post(BUREAU, f"/v1/restrictions/{restriction}/impose", decision)).status_code == 409:
         assert api.problem(answer) == "objection-window-open"

@@ -20,7 +20,8 @@ _KNOWN: Final = """
 WITH root AS (
     SELECT coalesce((SELECT nullif(joined_into, '') FROM view.persons WHERE id = $1), $1) AS id
 ), records AS (
-    SELECT id FROM root UNION SELECT p.id FROM view.persons p, root WHERE p.joined_into <> '' AND p.joined_into = root.id
+    SELECT id FROM root
+    UNION SELECT p.id FROM view.persons p, root WHERE p.joined_into <> '' AND p.joined_into = root.id
 ), others AS (
     SELECT person, campaign, project_type, subject, phase, starts, ends, centralised_days,
            (completed_at AT TIME ZONE 'Asia/Shanghai')::date AS completed_on

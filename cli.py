@@ -12,6 +12,7 @@ from command_line import FAILED, AsJSON, State, configured, err, fail, out, prin
 from demo import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
+from explain_cli import explain
 from ledger_cli import ledger_app
 from settings import SettingsError
 
@@ -20,6 +21,7 @@ plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=Tru
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
+app.command()(explain)
 
 # ------------------------------------------------------------------------------------------------------- parts
 
@@ -144,6 +146,14 @@ def check(file: Annotated[Path, typer.Argument(help="A plan, e.g. plans/2022-zhe
     plan = read_plan(file)
     seats = sum(line.seats for line in plan.lines())
     out.print(f"{plan.id}: {len(plan.project_types)} project types, {len(plan.hosts)} hosts, {seats} seats. No errors.")
+
+
+@plan_app.command()
+def schema() -> None:
+    """Print the plan's JSON Schema, for editors; plans/plan.schema.json is this."""
+    from domain.plan_schema import schema_text
+
+    sys.stdout.write(schema_text())
 
 
 def read_plan(file: Path) -> Plan:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
@@ -19,6 +19,9 @@ import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from command_line import FAILED, AsJSON, State, configured, fail, out, print_json, run
+from ledger.store import Ledger
+from ledger.vault import Vault
+from projections.checkpoints import ViewBehind
 from settings import Settings, key_bytes
 
 if TYPE_CHECKING:
@@ -289,7 +292,6 @@ def person(
 ) -> None:
     """Print everything known about a person as JSON: the answer to a request for access. Hand it to nobody else."""
     from domain.identity import IdentityNumberError
-    from ledger.vault import Vault
     from person_export import PersonExportError, export_person
 
     async def work() -> int:
@@ -314,7 +316,6 @@ def erase(
     state: State = None,
 ) -> None:
     """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold."""
-    from ledger.vault import Vault
 
     async def work() -> int:
         settings = configured(state)
@@ -323,6 +324,9 @@ def erase(
             return FAILED
         async with database(settings) as pool:
             vault = Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
+            if await _is_held(settings, pool, vault, subject, reason):
+                out.print(f"{subject} is barred still: the data are only stored, and erased when that has ended.")
+                return FAILED
             tombstone = await vault.erase(subject, reason)
         out.print(
             f"{subject} was erased at {tombstone.erased_at:%Y-%m-%d %H:%M}Z ({tombstone.reason}).", highlight=False
@@ -339,6 +343,34 @@ def _time(option: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         fail(f"{option} is no time.\n  → Write it like 2022-09-01T18:00:00+08:00.")
+
+
+async def _is_held(settings: Settings, pool: "asyncpg.Pool[Any]", vault: Vault, subject: UUID, reason: str) -> bool:
+    """Ask for the erasure as the API does, by the domain's rules; whether it has to wait. Ends when it is refused."""
+    from clock import clock_for
+    from domain.decision import SYSTEM, Refusal
+    from event_schemas import SCHEMAS
+    from person_records import PersonRecords, Recording
+    from projections.checkpoints import Checkpoints
+
+    ledger, checkpoints = Ledger(pool, SCHEMAS), Checkpoints(pool)
+    try:
+        records = PersonRecords(pool, ledger, vault, checkpoints)
+        if await records.find(subject) is None:
+            # Known to the vault alone: nothing of his is in the ledger.
+            return False
+        recording = Recording(uuid4(), f"erase {subject}", SYSTEM, await clock_for(settings.clock, pool).now())
+        outcome = await records.erase(subject, recording, reason)
+    except ViewBehind as error:
+        fail(f"{error}\n  → Start a worker: what still needs the person is read from the views.")
+    finally:
+        await checkpoints.close()
+        await ledger.close()
+    if isinstance(outcome, Refusal):
+        if outcome.code == "erasure_held":
+            return True
+        fail(f"{outcome.reasons[0].en}\n  → {outcome.reasons[0].remedy_en}")
+    return outcome.erasure == "held"
 
 
 def _person(text: str) -> UUID:

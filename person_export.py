@@ -18,7 +18,7 @@ import asyncpg.pool
 import orjson
 
 from activities.outbox import START_RECIPIENT
-from domain.identity import parse_identity_number
+from domain.identity import parse_any_document
 from domain.numbers import PEOPLE, active_key, parse_stream_name, restriction_key, stream_name
 from event_schemas import SCHEMAS
 from ledger.canonical import instant, parse_event
@@ -137,7 +137,7 @@ async def identity_number_of(pool: "asyncpg.Pool[Any]", vault: Vault, subject: U
 async def _subject(vault: Vault, given: str | UUID) -> UUID:
     if isinstance(given, UUID):
         return given
-    found = await vault.find(parse_identity_number(given).text)
+    found = await vault.find(parse_any_document(given).text)
     if found is None:
         raise PersonUnknown("nobody with this identity number is known")
     return found
@@ -212,10 +212,13 @@ async def _opened(
         sealed = data.pop("sealed", None)
         if sealed is not None:
             try:
-                personal = await vault.open(subject, sealed)
+                fields = await vault.open(subject, sealed)
             except SubjectErased:
-                personal = None
-            data["personal"] = personal
+                fields = None
+            data["personal"] = fields
+            if _kind(event.stream) == "person":
+                # What came with a nomination that is held for review is not what holds of him.
+                personal = fields
         shown.append(_envelope(event) | {"data": data})
     return shown, personal
 

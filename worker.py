@@ -39,6 +39,7 @@ from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.vault import Vault
 from observability import configure_logging
+from person_records import ErasureSweep, PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from secrets_box import open_secret
@@ -110,6 +111,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 task_queue=settings.task_queue,
                 interval_s=DEMO_SWEEP_S if settings.clock == "demo" else SWEEP_S,
             ).run,
+            ErasureSweep(
+                PersonRecords(pool, ledger, vault_for(settings, pool), checkpoints), clock_for(settings.clock, pool)
+            ).run,
             sealer.run,
         )
         async with asyncio.TaskGroup() as group:
@@ -118,6 +122,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             async with worker:
                 log.info("worker.ready", task_queue=settings.task_queue)
                 await stop.wait()
+
+
+def vault_for(settings: Settings, pool: "asyncpg.Pool[asyncpg.Record]") -> Vault:
+    """The vault with the keys of the settings."""
+    return Vault(pool, key_bytes(settings.master_key), key_bytes(settings.index_key))
 
 
 def create_worker(
@@ -133,7 +142,7 @@ def create_worker(
     mailbox = MailboxActivities(
         pool,
         people=ledger,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault_for(settings, pool),
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
         open_secret=partial(open_secret, master_key),

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from domain.decision import (
@@ -108,6 +109,12 @@ def _notice(notice: Notice, campaign: str) -> OutboxEntry:
 
 def _start(start: Start) -> OutboxEntry:
     return OutboxEntry(START_RECIPIENT, start.kind, {"number": start.number, "campaign": start.campaign}, "")
+
+
+def facts_of(refused: ClaimRefused) -> dict[str, Any]:
+    """What the claim found, as far as everybody may know it: numbers and a date, never whose claim it is."""
+    shown = {name: refused.detail[name] for name in ("used", "limit", "until") if name in refused.detail}
+    return {refused.code: shown}
 
 
 def refusal_of(refused: ClaimRefused) -> Refusal:

@@ -64,7 +64,10 @@ async def trainee_class_facts(
     match command:
         case trainee_messages.Enroll() | ChangeClass():
             target = await read.training_class(plan.id, command.training_class)
-            return Facts(plan, training_class=target, overlaps=await _overlaps(read, number, state, target))
+            if state is None:
+                return Facts(plan, training_class=target)
+            known, _ = await read.history(plan.id, number, state.person)
+            return Facts(plan, training_class=target, history=known)
         case FollowClass() if state is not None and state.training_class:
             return await _facts_of_following(read, plan, number, state)
         case trainee_messages.Complete() if state is not None and plan.training_rules.attendance_percent is not None:

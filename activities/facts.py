@@ -1,6 +1,6 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,18 @@ import asyncpg
 from activities.state_cache import StateCache
 from domain import training_class
 from domain.bulletin import BulletinRow
-from domain.numbers import INSTITUTIONS, class_seat_key, stream_name
+from domain.eligibility import overlapping, training_dates
+from domain.history import Barred, History, TrainingRecord
+from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, class_seat_key, stream_name
 from domain.plan import Plan
+from domain.trainee_messages import EVENTS, TraineeNominated
 from ledger.store import Ledger
-from projections import attendance, bulletins, class_members, institutions, trainees
+from projections import attendance, bulletins, class_members, history, institutions, trainees
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
+
+MAX_OVERLAPS = 5
+"""Other nominations that are named to those who can do something about them."""
 
 
 class LedgerFacts:
@@ -42,6 +48,38 @@ class LedgerFacts:
     async def stream_version(self, book: str, stream: str) -> int:
         """The number of events in a stream, 0 when there is none."""
         return await self._ledger.stream_version(book, stream)
+
+    async def history(self, campaign: str, number: str, person: UUID) -> tuple[History, tuple[UUID, ...]]:
+        """What the views know of a person beyond the nomination at hand, and his other records' ids."""
+        known = await history.of_person(self._pool, person, number)
+        records = tuple([await self._record(each, person) for each in known.others])
+        books = {campaign, PEOPLE, RESTRICTIONS, *(each.campaign for each in records)}
+        sequences = {book: known.sequences[book] for book in sorted(books) if book in known.sequences}
+        barred = tuple(Barred(starts=starts, until=until) for starts, until in known.barred)
+        others = tuple(each for each in known.records if each != person)
+        return History(sequences=sequences, records=records, barred=barred), others
+
+    async def _record(self, row: Mapping[str, Any], person: UUID) -> TrainingRecord:
+        plan = await self.plan(row["campaign"])
+        dates = training_dates(plan, row["project_type"]) or (None, None)
+        return TrainingRecord.model_validate(
+            {
+                **{name: value for name, value in row.items() if name != "person"},
+                "joined": row["person"] != str(person),
+                "year": plan.year,
+                "starts": row["starts"] or dates[0],
+                "ends": row["ends"] or dates[1],
+            }
+        )
+
+    async def given_fields(self, campaign: str, number: str) -> str:
+        """The sealed fields of a nomination that is held for review, as they were given; empty when it is not."""
+        events = await self._ledger.read_stream(campaign, stream_name("trainee", number), 0)
+        if not events:
+            return ""
+        nominated = EVENTS.read(events[0])
+        assert isinstance(nominated, TraineeNominated), "a nomination's stream begins with it"
+        return nominated.sealed or ""
 
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None:
         """The class as its stream stands, None when there is none of that number."""
@@ -84,8 +122,13 @@ class LedgerFacts:
         return (await self._ledger.counter(class_seat_key(number))).used
 
     async def overlaps(self, person: UUID, number: str, starts: date, ends: date) -> tuple[str, ...]:
-        """The person's other nominations with classes on these days, as the view has them at this moment."""
-        return await class_members.overlaps(self._pool, person, number, starts, ends)
+        """The person's other live nominations with trainings on these days, as the views have them at this moment."""
+        known = await history.of_person(self._pool, person, number)
+        records = [
+            (await self._record(row, person), each) for row, each in zip(known.others, known.numbers, strict=True)
+        ]
+        found = [each for record, each in records if overlapping(History(records=(record,)), starts, ends)]
+        return tuple(sorted(found)[:MAX_OVERLAPS])
 
     async def attendance(self, campaign: str, training_class: str, trainee: str) -> dict[tuple[date, str], int]:
         """A trainee's marked units by day and session."""

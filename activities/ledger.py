@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.appending import append_of, content_hash, refusal_of
+from activities.appending import append_of, content_hash, facts_of, refusal_of
 from activities.processes import PROCESSES, FactReader, Process
 from activities.state_cache import StateCache
 from clock import Clock
@@ -129,7 +129,8 @@ class LedgerActivities:
             case CommandReused():
                 return Outcome(refusal=refuse("command_reused"))
             case ClaimRefused():
-                return Outcome(refusal=refusal_of(result))
+                named = {"rule_version": facts.plan.sha256(), "facts": facts_of(result)}
+                return Outcome(refusal=refusal_of(result).model_copy(update=named))
             case VersionConflict():
                 self._cache.forget(stream)
                 return None

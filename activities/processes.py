@@ -17,6 +17,7 @@ from domain import (
     trainee,
     trainee_context,
     trainee_messages,
+    trainee_review_messages,
     trainee_state,
     training_class,
 )
@@ -31,6 +32,7 @@ from domain.decision import (
     EventCatalogue,
     Refusal,
 )
+from domain.history import History
 from domain.numbers import PEOPLE, stream_name
 from domain.plan import Plan
 from workflows.messages import ProcessKind
@@ -41,6 +43,8 @@ class FactReader(Protocol):
 
     async def plan(self, campaign: str) -> Plan: ...
     async def plan_by_sha256(self, sha256: str) -> Plan: ...
+    async def history(self, campaign: str, number: str, person: UUID) -> tuple[History, tuple[UUID, ...]]: ...
+    async def given_fields(self, campaign: str, number: str) -> str: ...
     async def stream_version(self, book: str, stream: str) -> int: ...
     async def training_class(self, campaign: str, number: str) -> training_class.TrainingClass | None: ...
     async def without_outcome(self, campaign: str, number: str) -> int: ...
@@ -80,7 +84,12 @@ async def _trainee_facts(
 ) -> trainee_context.Facts:
     plan = await read.plan(campaign_id)
     if isinstance(command, trainee_messages.Nominate):
-        return trainee_context.Facts(plan, person_version=await _person_version(read, command.person.id))
+        history, records = await read.history(campaign_id, number, command.person.id)
+        version = await _person_version(read, command.person.id)
+        return trainee_context.Facts(plan, person_version=version, history=history, records=records)
+    if isinstance(command, trainee_review_messages.ReviewIdentity) and state is not None:
+        given = await read.given_fields(campaign_id, number)
+        return trainee_context.Facts(plan, person_version=await _person_version(read, state.person), given=given)
     about_classes = await trainee_class_facts(read, plan, number, state, command)
     if about_classes is not None:
         return about_classes

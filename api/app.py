@@ -21,12 +21,16 @@ from api import (
     clock,
     docs,
     duties,
+    explanations,
     health,
+    identity_reviews,
     institutions,
     ledger,
     nominations,
+    person_records,
     quotas,
     restrictions,
+    school_closures,
     trainees,
     webhook_endpoints,
 )
@@ -44,6 +48,8 @@ from clock import clock_for
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger.vault import Vault
+from person_records import PersonRecords
+from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings, key_bytes
@@ -63,6 +69,11 @@ ROUTERS: Final = (
     institutions.routes,
     attendance.routes,
     duties.routes,
+    school_closures.routes,
+    explanations.trainee_routes,
+    explanations.routes,
+    person_records.routes,
+    identity_reviews.routes,
     bulletins.routes,
     webhook_endpoints.routes,
     ledger.routes,
@@ -136,19 +147,24 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
     master_key = key_bytes(settings.master_key)
+    vault = Vault(pool, master_key, key_bytes(settings.index_key))
+    checkpoints = Checkpoints(pool)
+    stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
     return Services(
         settings=settings,
         pool=pool,
         ledger=store,
-        vault=Vault(pool, master_key, key_bytes(settings.index_key)),
+        vault=vault,
         plans=plans,
         clock=clock_for(settings.clock, pool),
         keys=Keys(pool),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
         registry=Registry(store),
+        people=PersonRecords(pool, store, vault, checkpoints),
+        checkpoints=checkpoints,
         temporal=link,
         commands=Commands(link, settings.task_queue),
         box=SecretsBox(master_key),

@@ -35,6 +35,8 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "trainees:write": _EVERYBODY,
     "classes:read": _EVERYBODY,
     "classes:write": _HOSTS,
+    "people:read": _BUREAU,
+    "people:write": _BUREAU,
     "restrictions:read": _NOT_HOSTS,
     "restrictions:write": _NOT_HOSTS,
     "bulletins:read": frozenset({"bureau", "county", "host"}),

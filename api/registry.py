@@ -37,8 +37,9 @@ MAX_CONFLICTS: Final = 8
 """How often an append is tried anew because somebody else appended to the same organisation first."""
 
 _INSERT_KEY: Final = """
-INSERT INTO app.api_keys (key_id, organisation, role, secret_hash, scopes, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)
+INSERT INTO app.api_keys
+    (key_id, organisation, role, secret_hash, scopes, created_at, expires_at, starts_at, officer, deputy_for)
+VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8, $9)
 ON CONFLICT (key_id) DO UPDATE SET secret_hash = EXCLUDED.secret_hash
 WHERE app.api_keys.last_used_at IS NULL AND app.api_keys.revoked_at IS NULL
 """
@@ -62,6 +63,15 @@ class Recording:
     actor: str
     now: datetime
     correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who acts with a key, by staff number; a deputy also names whom he stands in for, and from when on."""
+
+    officer: str = ""
+    deputy_for: str = ""
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ async def issue_key(
     institution: InstitutionRegistered | None = None,
     recording: Recording | None = None,
     expires_at: datetime | None = None,
+    holder: Holder | None = None,
 ) -> IssuedKey:
     """Issue a key to an organisation and record it. Raises UnknownInstitution and KeyInUse.
 
@@ -158,9 +169,30 @@ async def issue_key(
     if institution is not None and await registry.find(organisation) is None:
         await registry.register(institution, replace(under, command_id=uuid5(under.command_id, "register")))
     key_id = derived_id(under.command_id)
-    await registry.record(organisation, KeyIssued(key=key_id, scopes=tuple(scopes), issued_by=issued_by), under)
+    held = holder or Holder()
+    issued = KeyIssued(
+        key=key_id,
+        scopes=tuple(scopes),
+        issued_by=issued_by,
+        officer=held.officer,
+        deputy_for=held.deputy_for,
+        starts_at=held.starts_at,
+        expires_at=expires_at,
+    )
+    await registry.record(organisation, issued, under)
     secret = new_secret()
-    status = await pool.execute(_INSERT_KEY, key_id, organisation, role, secret_hash(secret), list(scopes), expires_at)
+    status = await pool.execute(
+        _INSERT_KEY,
+        key_id,
+        organisation,
+        role,
+        secret_hash(secret),
+        list(scopes),
+        expires_at,
+        held.starts_at,
+        held.officer,
+        held.deputy_for,
+    )
     if status == _NOTHING_INSERTED:
         raise KeyInUse(key_id)
     return IssuedKey(key_id, key_text(key_id, secret))

@@ -18,6 +18,8 @@ from api.registry import Registry
 from clock import Clock
 from ledger.store import Ledger
 from ledger.vault import Vault
+from person_records import PersonRecords
+from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
@@ -37,6 +39,8 @@ class Services:
     numbers: Numbers
     cases: Cases
     registry: Registry
+    people: PersonRecords
+    checkpoints: Checkpoints
     temporal: TemporalLink
     commands: Commands
     box: SecretsBox

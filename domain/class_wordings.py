@@ -80,13 +80,6 @@ CLASS_WORDINGS: dict[str, Wording] = {
         "Give another reason.",
         "domain.md §4 (21)",
     ),
-    "dates_overlap": Wording(
-        "该教师在同一时间已编入其他培训班({trainees})。",
-        "This teacher is in another class on the same days ({trainees}).",
-        "请安排时间不冲突的班级。",
-        "Choose a class on other days.",
-        "通知 四(二):杜绝无效的重复培训; domain.md §4 (23)",
-    ),
     "leave_document_missing": Wording(
         "请假从 {first_day} 开始,已成事实,须附证明材料。",
         "The leave began on {first_day}; asked for afterwards, it needs a document.",

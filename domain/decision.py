@@ -70,10 +70,14 @@ class Reason(Message):
 
 
 class Refusal(Message):
-    """The command is not allowed. Nothing was written. `rule_version` is the plan's digest that was applied."""
+    """The command is not allowed. Nothing was written. `rule_version` is the plan's digest that was applied.
+
+    `facts` are what each failed rule looked at, by its code (edge case 68); they name nobody else's case.
+    """
 
     reasons: tuple[Reason, ...]
     rule_version: str = ""
+    facts: dict[str, Any] = {}
 
     @property
     def code(self) -> str:

@@ -5,28 +5,16 @@ and its author sees every fault at once. A check may read only the sections it n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from itertools import pairwise
 
+from domain import plan_eligibility_checks
 from domain.calendar import end_of_day, start_of_day
 from domain.plan import Plan, Rules
-
-PathStep = str | int
-"""A key or an index of a list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong at `path` of the plan; `path` points into the YAML as it was written."""
-
-    path: tuple[PathStep, ...]
-    expected: str
-    found: str
-    message_zh: str
-    message_en: str
+from domain.plan_fault import Fault, PathStep
+from domain.plan_fault import unknown as _unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +23,6 @@ class Check:
 
     needs: frozenset[str]
     find: Callable[[Plan], Iterator[Fault]]
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when nothing is near."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
 
 
 def _duplicate_ids(section: str) -> Callable[[Plan], Iterator[Fault]]:
@@ -58,19 +40,6 @@ def _duplicate_ids(section: str) -> Callable[[Plan], Iterator[Fault]]:
             seen.setdefault(item.id, index)
 
     return find
-
-
-def _unknown(path: tuple[PathStep, ...], kind_zh: str, kind_en: str, found: str, known: Iterable[str]) -> Fault:
-    names = list(known)
-    nearest = nearest_name(found, names)
-    hint_zh, hint_en = (f"是否为“{nearest}”？", f"; did you mean `{nearest}`?") if nearest else ("", "")
-    return Fault(
-        path,
-        f"one of {', '.join(names[:20])}" + (", …" if len(names) > 20 else ""),
-        found,
-        f"没有编号为“{found}”的{kind_zh}。{hint_zh}",
-        f"there is no {kind_en} `{found}`{hint_en}",
-    )
 
 
 def _references_of_project_types(plan: Plan) -> Iterator[Fault]:
@@ -164,7 +133,11 @@ def _quota_references(plan: Plan) -> Iterator[Fault]:
             cell = ("quotas", "seats", recipient_id, project_type_id)
             if project_type is None:
                 yield _unknown(cell, "项目类别", "project type", project_type_id, project_types)
-            elif recipient is not None and project_type.project_counties_only and not recipient.project_county:
+            elif (
+                recipient is not None
+                and project_type.project_counties_only
+                and not plan.is_project_county(recipient_id, plan.dates.opens)
+            ):
                 yield Fault(
                     cell,
                     "a recipient with `project_county: true`",
@@ -255,7 +228,8 @@ CHECKS: tuple[Check, ...] = (
     _check(_hosts, "hosts", "levels"),
     _check(_host_for_every_level, "hosts", "project_types"),
     _check(_recipients, "recipients", "bureau"),
-    _check(_quota_references, "quotas", "recipients", "project_types"),
+    _check(_quota_references, "quotas", "recipients", "project_types", "project_county_lists", "dates"),
+    *(Check(frozenset(needs), find) for find, needs in plan_eligibility_checks.CHECKS),
     _check(_quota_sums, "quotas"),
 )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import trainee_changes as changes
 from domain import trainee_outcome as outcome
+from domain import trainee_review as review
 from domain import trainee_selection as selection
 from domain import trainee_training as training
 from domain.decision import Actor, Command, Refusal, Role, Step, steps_from
@@ -40,7 +41,8 @@ from domain.trainee_messages import (
     SubmitFollowUp,
     Withdraw,
 )
-from domain.trainee_state import BEFORE_REGISTRATION, Trainee
+from domain.trainee_review_messages import ChangeSchool, ReviewIdentity
+from domain.trainee_state import BEFORE_REGISTRATION, OPEN, Trainee
 
 _NOMINATORS: tuple[Role, ...] = ("school", "county")
 LIFECYCLE: dict[type[Command], Step] = {
@@ -68,6 +70,8 @@ LIFECYCLE: dict[type[Command], Step] = {
     SubmitFollowUp: Step(("following-up",), (*_NOMINATORS, "host")),
     ReviewFollowUp: Step(("following-up",), ("host",)),
     PassDeadline: Step(("absent", "following-up"), ("system",)),
+    ReviewIdentity: Step(("nominated", "county-approved"), ("bureau",)),
+    ChangeSchool: Step(OPEN, ("county", "bureau")),
 }
 
 
@@ -142,4 +146,6 @@ _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
     SubmitFollowUp: outcome.submit_follow_up,
     ReviewFollowUp: outcome.review_follow_up,
     PassDeadline: outcome.pass_deadline,
+    ReviewIdentity: review.review_identity,
+    ChangeSchool: review.change_school,
 }

@@ -8,6 +8,8 @@ from datetime import date, datetime, timedelta
 
 from domain import calendar
 from domain.decision import ClaimRequest, Count, Decision, Notice, Refusal
+from domain.eligibility import overlapping
+from domain.history import History
 from domain.numbers import class_seat_key
 from domain.refusals import refuse
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
@@ -44,8 +46,9 @@ def change_class(state: Trainee, command: ChangeClass, context: Context) -> Outc
     assert target is not None, "an unknown class is unfit"
     if name == state.training_class:
         return refuse("nothing_changes", field="/training_class")
-    if context.facts.overlaps:
-        return overlapping(context.facts.overlaps)
+    elsewhere = elsewhere_then(target, context)
+    if elsewhere is not None:
+        return elsewhere
     return _changed(state, name, target, (), context)
 
 
@@ -74,9 +77,15 @@ def days_short_of(training_class: TrainingClass, context: Context) -> int | None
     return held if held < required else None
 
 
-def overlapping(numbers: tuple[str, ...]) -> Refusal:
-    """He cannot be in two classes on one day (edge case 23)."""
-    return refuse("dates_overlap", field="/training_class", trainees=", ".join(numbers))
+def elsewhere_then(training_class: TrainingClass, context: Context) -> Refusal | None:
+    """Why he cannot be in the class: another of his trainings has days of it (edge case 23); None when he can.
+
+    By the same rule as at the nomination. A host learns the days, and not whose nomination the other one is.
+    """
+    others = overlapping(context.facts.history or History(), training_class.starts, training_class.ends)
+    if not others:
+        return None
+    return refuse("dates_overlap", field="/training_class", starts=others[0].starts, ends=others[0].ends)
 
 
 def _changed(

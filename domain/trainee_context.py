@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from domain import decision
 from domain.attendance import Tally
@@ -14,6 +15,7 @@ from domain.decision import (
     Refusal,
     Release,
 )
+from domain.history import History
 from domain.numbers import active_key, class_seat_key, quota_line, seat_key
 from domain.plan import Plan
 from domain.trainee_state import Trainee
@@ -28,7 +30,9 @@ class Facts:
 
     `person_version` is the length of the person's stream; `training_class` the class that the command or the
     case names, as its stream stands, and `destination` the one that it sends the trainee on to. `overlaps` are the
-    person's other nominations with classes on the same days, `attendance` what the marks of all days add up to.
+    person's other nominations on the same days, `attendance` what the marks of all days add up to. `history` is what
+    the views knew of the person, and `records` are the other ids under which he was kept before they were joined (edge
+    case 74). `given` are the sealed fields of a nomination that is held for review.
     """
 
     plan: Plan
@@ -37,6 +41,9 @@ class Facts:
     destination: TrainingClass | None = None
     overlaps: tuple[str, ...] = ()
     attendance: Tally | None = None
+    history: History | None = None
+    records: tuple[UUID, ...] = ()
+    given: str = ""
 
 
 Context = decision.Context[Facts]

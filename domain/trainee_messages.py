@@ -7,7 +7,9 @@ from uuid import UUID
 from pydantic import Field
 
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+from domain.history import Grounds
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
+from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
 
 MAX_TEXT = 2_000
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -44,7 +46,8 @@ class LeaveReference(Message):
 
 
 class TraineeNominated(Event):
-    """提名: a school or a county put a teacher forward."""
+    """提名: a school or a county put a teacher forward. `grounds` are its rules and facts (None: not kept).
+    `identity_review` holds it until it is decided who is meant; `sealed` are then the fields as they were given."""
 
     type: ClassVar[str] = "trainee.nominated"
     campaign: str
@@ -59,6 +62,11 @@ class TraineeNominated(Event):
     years_of_service: int
     submitted_at: datetime
     deadline: datetime
+    grounds: Grounds | None = None
+    nominated_by: Literal["school", "county", ""] = ""
+    self_nominated: bool = False
+    identity_review: bool = False
+    sealed: str | None = None
 
 
 class NominationApproved(Event):
@@ -295,6 +303,8 @@ EVENTS = EventCatalogue(
     FollowUpReviewed,
     FollowUpOverdue,
     FollowUpLapsed,
+    IdentityReviewed,
+    SchoolChanged,
 )
 
 
@@ -302,7 +312,9 @@ EVENTS = EventCatalogue(
 
 
 class Nominate(Command):
-    """Put a teacher forward for a project type. Its personal fields are sealed before the command is formed."""
+    """Put a teacher forward for a project type. Its personal fields are sealed before the command is formed.
+    `self_nominated`: he signs for the nominating organisation. `name_differs`: his number is known under another name.
+    """
 
     name: ClassVar[str] = "nominate"
     project_type: Code
@@ -314,6 +326,8 @@ class Nominate(Command):
     position: Code = "teacher"
     rural: bool = False
     years_of_service: int = Field(default=0, ge=0, le=60)
+    self_nominated: bool = False
+    name_differs: bool = False
 
 
 class Approve(Command):
@@ -491,4 +505,6 @@ COMMANDS = CommandCatalogue(
     SubmitFollowUp,
     ReviewFollowUp,
     PassDeadline,
+    ReviewIdentity,
+    ChangeSchool,
 )

@@ -1,20 +1,25 @@
 """From nomination to the class door: nominate, approve, return, reject, lapse, withdraw."""
 
-from domain import calendar
+from collections.abc import Iterator
+
 from domain.decision import (
     Actor,
     ClaimRequest,
     Clear,
     Count,
     Decision,
+    Notice,
     Refusal,
+    Role,
     StreamEvents,
     Take,
 )
-from domain.eligibility import ineligible
+from domain.eligibility import CLAIMED, Candidate, Verdict, judge, restriction_tested_on
+from domain.history import Grounds, History
 from domain.numbers import PEOPLE, active_key, restriction_key, stream_name
 from domain.person import PersonRegistered
 from domain.plan import Plan
+from domain.priority import places
 from domain.refusals import in_words, refuse
 from domain.trainee_context import (
     Context,
@@ -46,9 +51,10 @@ from domain.trainee_state import Trainee
 
 def nominate(command: Nominate, context: Context) -> Outcome:
     plan = context.facts.plan
-    reasons = ineligible(plan, command, context.now)
-    if reasons:
-        return Refusal(reasons=reasons, rule_version=plan.sha256())
+    history = (context.facts.history or History()).as_known_to_all()
+    refusal = _refusal(plan, judge(Candidate(plan, command, context.now, history)))
+    if refusal is not None:
+        return refusal
     person = command.person.id
     nominated = TraineeNominated(
         campaign=plan.id,
@@ -63,26 +69,66 @@ def nominate(command: Nominate, context: Context) -> Outcome:
         years_of_service=command.years_of_service,
         submitted_at=context.now,
         deadline=plan.selection_deadline("county"),
+        grounds=_grounds(command, context, history),
+        nominated_by="county" if context.actor.role == "county" else "school",
+        self_nominated=command.self_nominated,
+        identity_review=command.name_differs,
+        sealed=command.person.sealed if command.name_differs else None,
     )
     others: tuple[StreamEvents, ...] = ()
     if context.facts.person_version == 0:
         registered = PersonRegistered(person=person, sealed=command.person.sealed)
         others = (StreamEvents(PEOPLE, stream_name("person", str(person)), 0, (registered,)),)
+    tested_on = restriction_tested_on(plan, command.project_type, context.now)
     claims: tuple[ClaimRequest, ...] = (
         Take(active_key(person, plan.id, command.project_type), context.number),
-        Clear(restriction_key(person), calendar.local_date(context.now)),
+        *(Clear(restriction_key(each), tested_on) for each in (person, *context.facts.records)),
     )
-    notices = (notice(context, command.county, "nomination.received", project_type=command.project_type),)
-    return Decision((nominated,), others, claims, notices if context.actor.role == "school" else ())
+    return Decision((nominated,), others, claims, tuple(_told_of_nomination(command, context)))
+
+
+def _told_of_nomination(command: Nominate, context: Context) -> Iterator[Notice]:
+    if context.actor.role == "school":
+        yield notice(context, command.county, "nomination.received", project_type=command.project_type)
+    if command.name_differs:
+        yield notice(context, context.facts.plan.bureau, "identity.review_needed", county=command.county)
+
+
+def _refusal(plan: Plan, verdicts: tuple[Verdict, ...]) -> Refusal | None:
+    """Every failure at once, with what each rule looked at. One that a claim decides does not refuse by itself."""
+    failed = [each for each in verdicts if each.reason is not None]
+    if all(each.rule in CLAIMED for each in failed):
+        return None
+    reasons = tuple(each.reason for each in failed if each.reason is not None)
+    return Refusal(reasons=reasons, rule_version=plan.sha256(), facts={each.rule: each.facts for each in failed})
+
+
+def _grounds(command: Nominate, context: Context, history: History) -> Grounds:
+    plan = context.facts.plan
+    order = places(
+        plan,
+        history,
+        context.now,
+        county=command.county,
+        rural=command.rural,
+        years_of_service=command.years_of_service,
+    )
+    return Grounds(rule_version=plan.sha256(), history=history, priority=order)
 
 
 def approve(state: Trainee, command: Approve, context: Context) -> Outcome:
     plan = context.facts.plan
     if state.returned:
         return refuse("awaiting_resubmission")
-    of_county = context.actor.role == "county"
-    if of_county != (state.phase == "nominated"):
-        return refuse("not_your_part", roles="county" if state.phase == "nominated" else "bureau")
+    of_county = state.phase == "nominated"
+    if state.identity_review == "open" and not of_county:
+        # The county may go on, so that nobody loses a seat to somebody else's review; the city, which decides it, not.
+        return refuse("identity_under_review")
+    wanted: Role = "county" if of_county and state.approver == "county" else "bureau"
+    if context.actor.role != wanted:
+        if of_county and state.approver == "city":
+            return refuse("nominated_himself", roles=wanted)
+        return refuse("not_your_part", roles=wanted)
     deadline = plan.selection_deadline("county") if of_county else plan.selection_deadline("city")
     if context.now >= deadline:
         return refuse("deadline_passed", deadline=in_words(deadline))

@@ -41,6 +41,7 @@ from domain.trainee_messages import (
     TrainingCompleted,
     TrainingNotCompleted,
 )
+from domain.trainee_review_messages import IdentityReviewed, SchoolChanged
 
 Phase = Literal[
     "nominated",
@@ -67,6 +68,9 @@ BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "enrolled",
     "confirmed",
 )
+OPEN: tuple[Phase, ...] = (*BEFORE_REGISTRATION, "in-training", "absent", "completed", "following-up")
+"""Phases in which a case may still wait for something."""
+
 WAITING_FOR = {
     "nominated": "the county's approval",
     "county-approved": "the city's approval",
@@ -85,7 +89,8 @@ class Trainee:
 
     `class_changed`: the class is not the one that he agreed to, so he may still withdraw freely. `days_offered`: the
     centralised days of a class that was changed or holds too few, None otherwise. `leave_days` beside `leaves`: the
-    first and the last day.
+    first and the last day. `approver` is who gives the county's approval: the city where the county's own official
+    nominated himself.
     """
 
     campaign: str
@@ -114,6 +119,8 @@ class Trainee:
     follow_up: str = ""
     follow_up_submitted: bool = False
     overdue: bool = False
+    approver: Literal["county", "city"] = "county"
+    identity_review: Literal["", "open", "done"] = ""
 
     @property
     def closed(self) -> bool:
@@ -143,6 +150,8 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             submitted_at=event.submitted_at,
             phase="nominated",
             deadline=event.deadline,
+            approver="city" if event.self_nominated and event.nominated_by == "county" else "county",
+            identity_review="open" if event.identity_review else "",
         )
     assert state is not None, f"{event.type} before the nomination"
     for evolve_part in (_selection, _placing, _training, _outcome):
@@ -165,6 +174,10 @@ def _selection(state: Trainee, event: Event) -> Trainee | None:
             return replace(state, returned=False)
         case NominationRejected():
             return replace(state, phase="rejected", seat_held=False, deadline=None)
+        case IdentityReviewed():
+            return replace(state, identity_review="done")
+        case SchoolChanged():
+            return replace(state, school=event.school)
         case NominationWithdrawn() | AttendanceDeclined():
             return replace(state, phase="withdrawn", seat_held=False, deadline=None)
     return None
@@ -284,8 +297,12 @@ def attributes_of(phase: str, campaign: str, project_type: str, county: str) -> 
 def case_of(number: str, state: Trainee) -> Case:
     """What the workflow of this case shows and waits for."""
     waiting_for = "" if state.closed else WAITING_FOR.get(state.phase, "")
+    if state.phase == "nominated" and state.approver == "city":
+        waiting_for = "the city's approval in the county's place"
     if state.returned:
         waiting_for = "the resubmission"
+    if state.identity_review == "open" and not state.closed:
+        waiting_for = "the bureau's decision on who is meant"
     if state.phase == "following-up" and state.follow_up_submitted:
         waiting_for = "the host's review of the follow-up task"
     attributes = attributes_of(state.phase, state.campaign, state.project_type, state.county)

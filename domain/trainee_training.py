@@ -6,7 +6,7 @@ from domain import calendar
 from domain.decision import Count, Decision, Event, Notice
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
-from domain.trainee_changes import days_short_of, overlapping, unfit_class
+from domain.trainee_changes import days_short_of, elsewhere_then, unfit_class
 from domain.trainee_context import Context, Outcome, freed, notice, told_host
 from domain.trainee_messages import (
     AbsenceExcused,
@@ -38,8 +38,9 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
     if unfit is not None:
         return unfit
     assert training_class is not None, "an unknown class is unfit"
-    if context.facts.overlaps:
-        return overlapping(context.facts.overlaps)
+    elsewhere = elsewhere_then(training_class, context)
+    if elsewhere is not None:
+        return elsewhere
     enrolled = TraineeEnrolled(
         training_class=name,
         host=state.host,

@@ -1,16 +1,13 @@
 """What the rules of a class ask about its trainees; for the system only."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final
-from uuid import UUID
 
 from projections.schema import Database
 
 PLACED: Final = ["enrolled", "confirmed", "in-training"]
 MAX_SCHOOLS: Final = 2_000
 MAX_MEMBERS: Final = 2_000
-MAX_OVERLAPS: Final = 5
 
 _SCHOOLS = """
 SELECT DISTINCT school FROM view.trainees WHERE training_class = $1 AND phase = ANY($2) ORDER BY school LIMIT $3
@@ -20,11 +17,6 @@ _IN_PHASE = "SELECT count(*) FROM view.trainees WHERE training_class = $1 AND ph
 _LEFT = """
 SELECT count(*) FROM view.trainees
 WHERE training_class = $1 AND phase = ANY($2) AND class_revision < $3 AND ($4::text[] IS NULL OR number = ANY($4))
-"""
-_OVERLAPS = """
-SELECT number FROM view.trainees
-WHERE person = $1 AND number <> $2 AND training_class <> '' AND phase = ANY($3) AND starts <= $5 AND ends >= $4
-ORDER BY number LIMIT $6
 """
 
 
@@ -53,9 +45,3 @@ async def left_behind(
     wanted = None if numbers is None else list(numbers)
     count: int = await database.fetchval(_LEFT, training_class, PLACED, revision, wanted)
     return count
-
-
-async def overlaps(database: Database, person: UUID, number: str, starts: date, ends: date) -> tuple[str, ...]:
-    """The person's other nominations with a class on some of these days."""
-    found = await database.fetch(_OVERLAPS, person, number, PLACED, starts, ends, MAX_OVERLAPS)
-    return tuple(record["number"] for record in found)

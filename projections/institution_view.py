@@ -1,6 +1,6 @@
 """How an event changes an organisation's row. Keys and webhook endpoints only move its version."""
 
-from domain.institution import EVENTS, InstitutionRegistered
+from domain.institution import EVENTS, InstitutionClosed, InstitutionContactChanged, InstitutionRegistered
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, place
@@ -23,10 +23,16 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
             "gb_code": happened.gb_code,
             "generated": happened.generated,
             "registered_at": event.recorded_at,
+            "successor": "",
             **where,
         }
     if row is None:
         raise ValueError(f"{happened.type} before the organisation was registered")
+    match happened:
+        case InstitutionClosed():
+            return {**row, "successor": happened.successor, **where}
+        case InstitutionContactChanged():
+            return {**row, "email": happened.email, **where}
     return {**row, **where}
 
 

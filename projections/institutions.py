@@ -12,6 +12,7 @@ from projections.schema import Database
 TABLE: Final = "view.institutions"
 MAX_INSTITUTIONS: Final = 100_000
 
+_SUCCESSOR = "SELECT successor FROM view.institutions WHERE id = $1"
 _REGISTERED = "SELECT id FROM view.institutions LIMIT $1"
 _VISIBLE = (
     "(kind IN ('bureau', 'host') OR id = ? OR parent = ? "
@@ -37,6 +38,7 @@ class InstitutionRow:
     gb_code: str | None
     generated: bool
     registered_at: datetime
+    successor: str
 
 
 def _seen_by(viewer: Actor) -> Where:
@@ -71,6 +73,12 @@ async def children(
 ) -> Page[InstitutionRow]:
     """The organisations under `parent`: a county's schools, the bureau's counties. Raises LimitOutOfRange."""
     return await page(database, viewer, parent=parent, after=after, limit=limit)
+
+
+async def successor_of(database: Database, institution: str) -> str:
+    """The school that took over from a closed one, empty while it takes part; for the system."""
+    found: str | None = await database.fetchval(_SUCCESSOR, institution)
+    return found or ""
 
 
 async def registered_ids(database: Database) -> frozenset[str]:

@@ -73,6 +73,9 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     columns: dict[str, Any] = dict(row) if row is not None else dict(_NEW, number=number)
     if isinstance(happened, TraineeNominated):
         columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
+        columns |= {"priority": list(happened.grounds.priority) if happened.grounds else [], "centralised_days": 0}
+    if isinstance(happened, TrainingCompleted):
+        columns["centralised_days"] = happened.centralised_days
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
     if isinstance(happened, TraineeEnrolled):
         # The cancelled class does not count any more once there is another one (edge case 22).
@@ -102,6 +105,7 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "seat_held": state.seat_held,
         "certificate": state.certificate,
         "restriction": state.restriction,
+        "identity_review": state.identity_review,
         "state": state,
         **of_case(case_of(number, state)),
     }

@@ -6,6 +6,7 @@ from projections.attendance_view import ATTENDANCE
 from projections.campaign_view import BULLETINS, CAMPAIGNS
 from projections.class_view import CLASSES
 from projections.institution_view import INSTITUTIONS
+from projections.person_view import PERSONS
 from projections.quota_view import QUOTAS
 from projections.restriction_view import RESTRICTIONS
 from projections.rows import View
@@ -19,8 +20,7 @@ VIEWS_BY_KIND: Final[dict[str, tuple[View, ...]]] = {
     "institution": (INSTITUTIONS,),
     "quota": (QUOTAS,),
     "campaign": (CAMPAIGNS, BULLETINS),
-    # A person is only known by a random id and sealed fields; there is nothing of him to be listed.
-    "person": (),
+    "person": (PERSONS,),
 }
 
 ALL_VIEWS: Final[tuple[View, ...]] = tuple(view for views in VIEWS_BY_KIND.values() for view in views)

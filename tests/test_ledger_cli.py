@@ -5,6 +5,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,10 +15,16 @@ import pytest_asyncio
 from typer.testing import CliRunner, Result
 
 from cli import app
+from domain.decision import Event
+from domain.numbers import PEOPLE, RESTRICTIONS
+from domain.person import PersonRegistered
+from domain.restriction_messages import EarlierRestrictionRecorded
 from ledger.seal import Sealer
 from ledger.store import Ledger
+from ledger.types import NewEvent, StreamWrite
 from ledger.vault import Vault
 from migrations import migrate
+from projections.engine import Projector
 from tests.ledger.appends import append, write
 
 BOOK, STREAM = "2022-script", "trainee/1"
@@ -125,3 +132,35 @@ async def test_a_person_is_shown_erased_and_not_shown_again(xunji: Run, database
     assert json.loads(shown.output)["erased"]["reason"] == "retention"
     unknown = await xunji("ledger", "person", str(uuid4()))
     assert unknown.exit_code == 1
+
+
+async def test_case_66_who_is_barred_is_not_erased_from_the_command_line_either(xunji: Run, database_url: str) -> None:
+    async with asyncpg.create_pool(database_url, min_size=2, max_size=4) as pool:
+        vault, ledger = Vault(pool, MASTER_KEY, INDEX_KEY), Ledger(pool)
+        person = (await vault.subject_for("11010519491231002X")).id
+        sealed = await vault.seal(person, {"name": "王小明"})
+        barred = EarlierRestrictionRecorded(
+            by="bureau:zzedu",
+            campaign=BOOK,
+            person=person,
+            starts=date(2021, 5, 1),
+            until=date(2999, 5, 1),
+            document="d",
+        )
+        await record_event(ledger, PEOPLE, f"person/{person}", PersonRegistered(person=person, sealed=sealed))
+        await record_event(ledger, RESTRICTIONS, "restriction/prior-00001", barred)
+        await Projector(pool, ledger).catch_up()
+        held = await xunji("ledger", "erase", str(person), "--yes")
+        assert held.exit_code == 1, held.output
+        assert "barred still" in held.output
+        assert await vault.open(person, sealed) == {"name": "王小明"}
+        assert [each.type for each in await ledger.read_stream(PEOPLE, f"person/{person}")] == [
+            "person.registered",
+            "person.erasure_held",
+        ]
+        await ledger.close()
+
+
+async def record_event(ledger: Ledger, book: str, stream: str, event: Event) -> None:
+    new = NewEvent(event.type, event.model_dump(mode="json"), event.schema_version)
+    await ledger.append(append(StreamWrite(book, stream, 0, (new,))))

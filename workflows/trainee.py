@@ -130,3 +130,11 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="review-follow-up", description="Accept the evidence or send it back.")
     async def review_follow_up(self, message: CommandMessage) -> Receipt:
         return await self.handle("review-follow-up", message)
+
+    @workflow.update(name="review-identity", description="Decide who is meant under a name that differs (核实身份).")
+    async def review_identity(self, message: CommandMessage) -> Receipt:
+        return await self.handle("review-identity", message)
+
+    @workflow.update(name="change-school", description="Pass the case to another school (学校撤并).")
+    async def change_school(self, message: CommandMessage) -> Receipt:
+        return await self.handle("change-school", message)

@@ -21,6 +21,7 @@ NOTICES_OF_THEIR_OWN = {
     "class.check_in_late",
     "class.days_short",
     "class.past_soft_end",
+    "identity.review_needed",
     "nomination.received",
     "trainee.dates_overlap",
     "trainee.selected",

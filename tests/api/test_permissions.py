@@ -38,8 +38,11 @@ EXAMPLES: dict[str, Any] = {
     "capacity": 30,
     "sessions": [{"day": "2022-10-10", "session": "morning", "units": 4}],
     "duties": [{"staff": "t-07", "duty": "head", "hours": 20}],
+    "finding": "same-person",
+    "school": "410181-s02",
 }
-TEXT_REASONS = {"impose", "drop"}
+UUID_TEXT = "00000000-0000-4000-8000-000000000001"
+TEXT_REASONS = {"impose", "drop", "review-identity"}
 
 
 def body_of(name: str, command: type[BaseModel]) -> dict[str, Any]:
@@ -78,7 +81,7 @@ async def test_every_command_for_one_knows_its_roles(api: API, role: KeyRole) ->
         assert api.problem(response) == ("unknown-number" if is_own else "not-your-part"), (path, role)
         assert response.status_code == (404 if is_own else 403), (path, role)
         seen += 1
-    assert seen == 20 + 12 + 4
+    assert seen == 22 + 12 + 4
 
 
 @pytest.mark.parametrize("role", KEY_ROLES)
@@ -109,6 +112,10 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         "/v1/restrictions": ("bureau",),
         "/v1/institutions": ("bureau", "county"),
         f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county"),
+        f"/v1/institutions/{SCHOOL}/close": ("bureau", "county"),
+        f"/v1/institutions/{SCHOOL}/contact": ("bureau", "county"),
+        "/v1/people/find": ("bureau",),
+        **{f"/v1/people/{UUID_TEXT}/{name}": ("bureau",) for name in ("correct", "transfer", "join", "erase")},
         "/v1/webhook-endpoints": KEY_ROLES,
         f"/v1/classes/{api.plan.number_prefix}-c-{HOST}-01/attendance": ("host",),
         "/v1/clock/advance": ("bureau",),

@@ -61,6 +61,7 @@ from domain.trainee_messages import (
     TrainingNotCompleted,
     Withdraw,
 )
+from domain.trainee_review_messages import ChangeSchool, ReviewIdentity
 from domain.trainee_state import case_of, fold
 from domain.training_class import TrainingClass
 from tests.specification import Specification, specification, the_plan
@@ -499,6 +500,8 @@ EXAMPLES: dict[str, Command] = {
     "submit-follow-up": SubmitFollowUp(evidence="e"),
     "review-follow-up": ReviewFollowUp(accepted=True),
     "pass-deadline": PassDeadline(),
+    "review-identity": ReviewIdentity(finding="same-person", decided_by="b7", reasons="r"),
+    "change-school": ChangeSchool(school="410181-s02", document="d"),
     "nominate": NOMINATION,
 }
 HISTORIES = {
@@ -540,7 +543,7 @@ def test_every_command_in_every_phase_by_everybody_is_decided_and_never_moves_a_
 
 
 def test_every_event_has_a_wire_type_and_reads_back() -> None:
-    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 26
+    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 28
     for history in HISTORIES.values():
         for event in history:
             assert EVENTS.parse(event.type, event.model_dump(mode="json")) == event

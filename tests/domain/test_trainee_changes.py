@@ -6,6 +6,7 @@ from datetime import date
 import pytest
 
 from domain.decision import SYSTEM, Count, Decision
+from domain.history import History, TrainingRecord
 from domain.plan import Training
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
 from domain.trainee_context import Facts
@@ -203,10 +204,24 @@ def test_case_23_an_overlap_is_found_when_the_dates_change_and_those_who_can_act
 
 
 def test_case_23_nobody_is_placed_in_two_classes_on_the_same_days() -> None:
-    known = facts(a_class(), overlaps=("zz22-410181-00044",))
+    there = a_class()
+    other = TrainingRecord(
+        campaign="2022-zhengzhou",
+        year=2022,
+        project_type="gp2",
+        subject="mathematics",
+        phase="confirmed",
+        starts=there.ends,
+        ends=date(2022, 12, 1),
+    )
+    known = facts(there, history=History(records=(other,)))
     nomination().given(*SELECTED).when(Enroll(training_class=CLASS), HOST, on(9, 20), known).refused("dates_overlap")
     change = ChangeClass(training_class=OTHER)
-    nomination().given(*CONFIRMED_IN_CLASS).when(change, HOST, on(9, 20), known).refused("dates_overlap")
+    given = nomination().given(*CONFIRMED_IN_CLASS)
+    refusal = given.when(change, HOST, on(9, 20), known).refused("dates_overlap")
+    # The host reads on which days, and nothing of whose nomination that is.
+    assert str(there.ends) in refusal.reasons[0].en
+    assert "zz22-" not in refusal.reasons[0].en
 
 
 def test_a_host_moves_one_trainee_to_another_of_its_classes() -> None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
-from domain import attendance, campaign, institution, restriction_messages, trainee_messages, training_class
+from domain import (
+    attendance,
+    campaign,
+    institution,
+    restriction_messages,
+    trainee_messages,
+    trainee_review_messages,
+    training_class,
+)
+from domain import person as persons
 from domain.bulletin import BulletinRow
 from domain.campaign import AgendaItem
 from domain.decision import Event, EventCatalogue
@@ -30,6 +39,7 @@ CATALOGUES: dict[str, EventCatalogue] = {
     "institution": institution.EVENTS,
     "quota": campaign.QUOTA_EVENTS,
     "campaign": campaign.EVENTS,
+    "person": persons.EVENTS,
 }
 
 
@@ -109,11 +119,18 @@ ACCEPTED = trainee_messages.FollowUpReviewed(by="host:h001", accepted=True, comm
 SENT_BACK = trainee_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
 OVERDUE = trainee_messages.FollowUpOverdue(last_date=day(97))
 LAPSED = trainee_messages.FollowUpLapsed()
+IDENTITY_REVIEWED = trainee_review_messages.IdentityReviewed(
+    by="bureau:zzedu", finding="same-person", decided_by="b7", reasons="doc-5"
+)
+SCHOOL_CHANGED = trainee_review_messages.SchoolChanged(
+    by=BY, former="410181-s00", school="410181-s01", document="doc-6"
+)
 
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
     NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED, CLASS_CHANGED, PLACE_LOST,
+    IDENTITY_REVIEWED, SCHOOL_CHANGED,
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -121,6 +138,7 @@ IN_CLASS = (*SELECTED, ENROLLED, CONFIRMED)
 LIVES: dict[str, tuple[Event, ...]] = {
     "nominated": (),
     "county-approved": (COUNTY_APPROVED,),
+    "passed-on": (*SELECTED, IDENTITY_REVIEWED, SCHOOL_CHANGED),
     "selected": (COUNTY_APPROVED, RETURNED, RESUBMITTED, *SELECTED),
     "rejected": (COUNTY_APPROVED, REJECTED),
     "withdrawn": (*IN_CLASS, WITHDRAWN),
@@ -287,6 +305,17 @@ INSTITUTION_LIFE: tuple[Event, ...] = (
     institution.KeyIssued(key="k1", scopes=("trainees",), issued_by="bureau:zzedu"),
     institution.KeyRevoked(key="k1", revoked_by="bureau:zzedu"),
     institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
+    institution.InstitutionContactChanged(by="bureau:zzedu", email="new@example.invalid"),
+    institution.InstitutionClosed(by="bureau:zzedu", successor="410182", document="doc-10"),
+)
+
+
+PERSON_LIFE: tuple[Event, ...] = (
+    persons.PersonCorrected(by=BY, decided_by="b7", fields=("name",), document="doc-7", sealed="v1.again"),
+    persons.PersonTransferred(by=BY, county="410182", on=date(2022, 9, 1), document="doc-8"),
+    persons.PersonAbsorbed(other=person(98), by=BY, decided_by="b7", reasons="doc-9"),
+    persons.ErasureHeld(by=BY, reason="requested"),
+    persons.PersonErased(by=BY, reason="requested"),
 )
 
 
@@ -372,6 +401,17 @@ def world() -> tuple[Stream, ...]:
         Stream(BOOK, "attendance/zz22-c-h001-01/2022-10-10", ATTENDANCE_LIFE),
         Stream("institutions", "institution/410181", (organisation("410181", "county", "zzedu"), *INSTITUTION_LIFE)),
         Stream("restrictions", "restriction/prior-00001", (recorded_earlier(),)),
+        Stream(
+            "people", f"person/{person(97)}", (persons.PersonRegistered(person=person(97), sealed="v1."), *PERSON_LIFE)
+        ),
+        Stream(
+            "people",
+            f"person/{person(98)}",
+            (
+                persons.PersonRegistered(person=person(98), sealed="v1."),
+                persons.PersonJoined(into=person(97), by=BY, decided_by="b7", reasons="doc-9"),
+            ),
+        ),
         *restrictions,
         *cases,
     )

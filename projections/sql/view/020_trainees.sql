@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS trainees (
     seat_held           boolean NOT NULL,
     certificate         text COLLATE "C" NOT NULL,
     restriction         text COLLATE "C" NOT NULL,
+    centralised_days    integer NOT NULL CHECK (centralised_days >= 0),
+    priority            integer[] NOT NULL,
+    identity_review     text NOT NULL CHECK (identity_review IN ('', 'open', 'done')),
     follow_up           text NOT NULL CHECK (follow_up IN ('', 'assigned', 'submitted', 'returned', 'overdue', 'accepted', 'lapsed')),
     submitted_at        timestamptz NOT NULL,
     county_approved_at  timestamptz,
@@ -51,4 +54,7 @@ CREATE INDEX IF NOT EXISTS trainees_by_school ON trainees (school, number);
 CREATE INDEX IF NOT EXISTS trainees_by_host ON trainees (host, number) WHERE host <> '';
 CREATE INDEX IF NOT EXISTS trainees_by_class ON trainees (training_class, number) WHERE training_class <> '';
 CREATE INDEX IF NOT EXISTS trainees_by_person ON trainees (person, number);
+CREATE INDEX IF NOT EXISTS trainees_in_order ON trainees (campaign, project_type, county, priority, submitted_at, number)
+    WHERE phase = 'nominated';
+CREATE INDEX IF NOT EXISTS trainees_to_review ON trainees (number) WHERE identity_review = 'open' AND NOT closed;
 CREATE INDEX IF NOT EXISTS trainees_open ON trainees (campaign, number) WHERE NOT closed;

@@ -25,6 +25,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.bulletins import BulletinActivities
 from activities.dispatch import Dispatcher
 from activities.email import Mailer, MailServer
 from activities.facts import LedgerFacts
@@ -40,9 +41,11 @@ from ledger.vault import Vault
 from observability import configure_logging
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
+from schedules import ensure_schedules
 from secrets_box import open_secret
 from settings import Settings, key_bytes, load_settings
 from temporal_client import connect
+from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
 from workflows.restriction import RestrictionWorkflow
@@ -50,7 +53,7 @@ from workflows.trainee import TraineeWorkflow
 from workflows.training_class import TrainingClassWorkflow
 
 log = structlog.get_logger()
-WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
+WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox, Bulletins]
 POOL_SIZE = 12
 MAX_CACHED_WORKFLOWS = 2_000
 # As many of each as one process can feed; every poll that waits costs the server.
@@ -115,6 +118,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             for loop in loops:
                 group.create_task(loop(stop))
             async with worker:
+                await ensure_schedules(client, settings)
                 log.info("worker.ready", task_queue=settings.task_queue)
                 await stop.wait()
 
@@ -145,6 +149,7 @@ def create_worker(
         activities=[
             *LedgerActivities(ledger, clock_for(settings.clock, pool), facts).all(),
             *ReachActivities(client, facts, settings.task_queue).all(),
+            BulletinActivities(ledger, clock_for(settings.clock, pool), facts).publish_bulletins,
             mailbox.deliver_batch,
         ],
         workflow_runner=workflow_runner(settings.workflow_runner),

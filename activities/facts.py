@@ -1,18 +1,21 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from activities.state_cache import StateCache
-from domain import training_class
+from domain import bulletin_publication, calendar, restriction_messages, restriction_state, training_class
 from domain.bulletin import BulletinRow
-from domain.numbers import INSTITUTIONS, stream_name
+from domain.numbers import INSTITUTIONS, RESTRICTIONS, stream_name
 from domain.plan import Plan
+from domain.restriction_state import InFlight, Restriction
 from ledger.store import Ledger
-from projections import bulletins, institutions, trainees
-from projections.checkpoints import Checkpoints
+from projections import bulletins, campaigns, institutions, restrictions, trainees
+from projections.checkpoints import Checkpoints, reached
 from projections.plans import PlanStore
 
 
@@ -72,10 +75,58 @@ class LedgerFacts:
         await self._caught_up(INSTITUTIONS)
         return await institutions.registered_ids(self._pool)
 
+    async def restriction(self, number: str) -> tuple[Restriction | None, int]:
+        """The restriction as its stream stands, with its version; None when there is none of that number."""
+        events = await self._ledger.read_stream(RESTRICTIONS, stream_name("restriction", number))
+        state = restriction_state.fold(restriction_messages.EVENTS.parse(each.type, dict(each.data)) for each in events)
+        return state, len(events)
+
+    async def barred_until(self, person: UUID, aside_from: str) -> date | None:
+        """The day on which all other imposed restrictions of the person have ended, None when there are none."""
+        await self._caught_up(RESTRICTIONS)
+        return await restrictions.last_barred_until(self._pool, person, aside_from)
+
+    async def in_flight(self, person: UUID, *, frozen: bool) -> tuple[InFlight, ...]:
+        """The person's nominations that have not reached their training, in every campaign that is not closed."""
+        for campaign in await campaigns.open_ids(self._pool):
+            await self._caught_up(campaign)
+        found = await trainees.in_flight(self._pool, person, frozen=frozen)
+        return tuple(InFlight(row.number, row.campaign, row.county, row.version) for row in found)
+
     async def bulletins(self, campaign: str) -> tuple[tuple[BulletinRow, ...], tuple[BulletinRow, ...]]:
         """The counties' and the hosts' rows as of now."""
         await self._caught_up(campaign)
-        return await bulletins.compute(self._pool, campaign)
+        plan = await self.plan(campaign)
+        return await bulletins.compute(self._pool, campaign, plan.outcomes)
+
+    async def adopted_campaigns(self) -> tuple[str, ...]:
+        """The campaigns whose plan was adopted, by id."""
+        return tuple(await self._plans.adopted())
+
+    async def publication(self, campaign: str) -> bulletin_publication.Facts | None:
+        """What a bulletin of the campaign would rest on now; None while it is not open."""
+        await self._caught_up(RESTRICTIONS)
+        await self._caught_up(campaign)
+        plan = await self.plan(campaign)
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await campaigns.get(connection, campaign)
+            if row is None:
+                return None
+            county_rows, host_rows = await bulletins.compute(connection, campaign, plan.outcomes)
+            return bulletin_publication.Facts(
+                plan=plan,
+                opened_on=calendar.local_date(row.opened_at),
+                closed=row.closed,
+                latest=await bulletins.latest(connection, campaign),
+                corrected_at_sequence=await trainees.last_correction(connection, campaign),
+                reversed_at=await restrictions.last_reversal(connection, campaign),
+                as_of_sequence=await reached(connection, campaign),
+                county_rows=county_rows,
+                host_rows=host_rows,
+            )
 
     async def page_for_reach(
         self, campaign: str, phases: Sequence[str], training_class: str, after: str, limit: int

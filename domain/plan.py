@@ -30,6 +30,7 @@ from pydantic_core import PydanticCustomError
 
 from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant
 from domain.numbers import quota_line
+from domain.plan_outcomes import OutcomeRules
 
 Source = Literal["notice", "ours", "invented"]
 """notice: it says so. ours: it leaves that open and we chose. invented: stands in for a missing annex."""
@@ -59,7 +60,8 @@ In the workflow all of them are organisations of kind `county`: they stand betwe
 
 Rural = Literal["required", "preferred", "any"]
 Rating = Literal["A", "B", "C", "unrated"]
-RestrictionStart = Literal["class-start", "incident", "decision", "service"]
+RestrictionStart = Literal["class-start", "incident", "decision", "service", "appeal"]
+"""appeal: the day on which the time to object has ended, or the decision on the objection, whichever is later."""
 
 
 class UnknownInPlanError(LookupError):
@@ -327,6 +329,7 @@ class Plan(Part):
     time_zone: Literal["Asia/Shanghai"]
     dates: Dates
     rules: Rules
+    outcomes: OutcomeRules = OutcomeRules()
     contacts: Annotated[tuple[Contact, ...], Field(min_length=1)]
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
@@ -411,7 +414,8 @@ class Plan(Part):
 
     def canonical(self) -> bytes:
         """The plan as JSON with sorted keys, UTF-8. `load_plan` reads it back to an equal plan."""
-        data = self.model_dump(mode="json")
+        # What a plan does not say stays out, so that a new optional rule changes no adopted plan's digest.
+        data = self.model_dump(mode="json", exclude_unset=True)
         return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     def sha256(self) -> str:

@@ -1,6 +1,7 @@
 """What the parts of the trainee's rules share: the context of a decision, and what a case gives back when it ends."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from domain import decision
@@ -15,6 +16,7 @@ from domain.decision import (
 )
 from domain.numbers import active_key, class_seat_key, quota_line, seat_key
 from domain.plan import Plan
+from domain.restriction_state import Restriction
 from domain.trainee_state import Trainee
 from domain.training_class import TrainingClass
 
@@ -26,12 +28,18 @@ class Facts:
     """What a decision needs beyond its own stream, read just before it.
 
     `person_version` is the length of the person's stream; `training_class` the class that the command or the
-    case names, as its stream stands.
+    case names, as its stream stands. `days_version` is the length of the stream of the person's training days in the
+    cycle that the case counts in. `restriction` is the one that the case has proposed, or whose waiver is cited;
+    `barred_otherwise` is until when another restriction than the waived one bars the person.
     """
 
     plan: Plan
     person_version: int = 0
     training_class: TrainingClass | None = None
+    days_version: int = 0
+    restriction: Restriction | None = None
+    restriction_version: int = 0
+    barred_otherwise: date | None = None
 
 
 Context = decision.Context[Facts]

@@ -1,17 +1,19 @@
 """The events and commands of one nomination (stream `trainee/{number}`), in the order of a lifecycle."""
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from domain import fields
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+from domain.trainee_correction_messages import COMMANDS_BESIDE, EVENTS_BESIDE
 
-MAX_TEXT = 2_000
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Days = Annotated[int, Field(ge=0, le=366)]
+MAX_TEXT = fields.MAX_TEXT
+Code = fields.Code
+Text = fields.Text
+Days = fields.Days
 Level = Literal["county", "city"]
 WithdrawalReason = Literal[
     "ill",
@@ -57,6 +59,7 @@ class TraineeNominated(Event):
     years_of_service: int
     submitted_at: datetime
     deadline: datetime
+    waiver: str = ""
 
 
 class NominationApproved(Event):
@@ -202,7 +205,11 @@ class TraineeDismissed(Event):
 
 
 class TrainingCompleted(Event):
-    """结业: days by mode, hours, grade and the certificate's number."""
+    """结业: days by mode, hours, grade and the certificate's number.
+
+    `cycle` is the 继续教育周期 that the days were credited to in the same append; empty in records that are older than
+    that ledger.
+    """
 
     type: ClassVar[str] = "training.completed"
     by: str
@@ -211,6 +218,7 @@ class TrainingCompleted(Event):
     hours: int
     grade: str
     certificate: str
+    cycle: str = ""
 
 
 class TrainingNotCompleted(Event):
@@ -286,6 +294,7 @@ EVENTS = EventCatalogue(
     FollowUpReviewed,
     FollowUpOverdue,
     FollowUpLapsed,
+    *EVENTS_BESIDE,
 )
 
 
@@ -305,6 +314,8 @@ class Nominate(Command):
     position: Code = "teacher"
     rural: bool = False
     years_of_service: int = Field(default=0, ge=0, le=60)
+    waiver: str = Field(default="", max_length=80)
+    """The restriction whose waiver the nomination rests on, if it rests on one."""
 
 
 class Approve(Command):
@@ -478,4 +489,5 @@ COMMANDS = CommandCatalogue(
     SubmitFollowUp,
     ReviewFollowUp,
     PassDeadline,
+    *COMMANDS_BESIDE,
 )

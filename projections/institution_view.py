@@ -1,6 +1,6 @@
 """How an event changes an organisation's row. Keys and webhook endpoints only move its version."""
 
-from domain.institution import EVENTS, InstitutionRegistered
+from domain.institution import EVENTS, HostReinstated, HostSuspended, InstitutionRegistered
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, place
@@ -23,10 +23,15 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
             "gb_code": happened.gb_code,
             "generated": happened.generated,
             "registered_at": event.recorded_at,
+            "suspended_until": None,
             **where,
         }
     if row is None:
         raise ValueError(f"{happened.type} before the organisation was registered")
+    if isinstance(happened, HostSuspended):
+        return {**row, **where, "suspended_until": happened.until}
+    if isinstance(happened, HostReinstated):
+        return {**row, **where, "suspended_until": None}
     return {**row, **where}
 
 

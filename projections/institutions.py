@@ -1,7 +1,7 @@
 """The organisations that take part."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from domain.decision import Actor
@@ -37,6 +37,7 @@ class InstitutionRow:
     gb_code: str | None
     generated: bool
     registered_at: datetime
+    suspended_until: date | None
 
 
 def _seen_by(viewer: Actor) -> Where:

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from domain.decision import Event
 from domain.numbers import parse_stream_name
+from domain.trainee_correction_messages import OutcomeCorrected
 from domain.trainee_messages import (
     EVENTS,
     AbsenceExcused,
@@ -55,6 +56,9 @@ FOLLOW_UPS: dict[type[Event], str] = {
 }
 
 
+_FIRST: dict[str, Any] = {"follow_up": "", "corrected_sequence": 0}
+
+
 def _number(event: RecordedEvent) -> str:
     return parse_stream_name(event.stream)[1]
 
@@ -64,9 +68,11 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     happened = EVENTS.parse(event.type, event.data)
     where = place(row, event)
     state = evolve(row["state"] if row is not None else None, happened)
-    columns: dict[str, Any] = dict(row) if row is not None else {"number": number, "follow_up": ""}
+    columns: dict[str, Any] = dict(row) if row is not None else {"number": number, **_FIRST}
     if isinstance(happened, TraineeNominated):
         columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
+    if isinstance(happened, OutcomeCorrected):
+        columns |= _taken_back(happened, columns, event)
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
     columns["closed_at"] = _closed_at(row, state, event.recorded_at)
@@ -88,9 +94,18 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "seat_held": state.seat_held,
         "certificate": state.certificate,
         "restriction": state.restriction,
+        "frozen_until": state.frozen_until,
         "state": state,
         **of_case(case_of(number, state)),
     }
+
+
+def _taken_back(corrected: OutcomeCorrected, columns: dict[str, Any], event: RecordedEvent) -> dict[str, Any]:
+    """The milestones that a correction makes untrue; what it becomes instead is said by the events that follow."""
+    gone: dict[str, Any] = dict.fromkeys(("completed_at", "dismissed_at", "not_completed_at", "excused_at"))
+    if corrected.becomes in ("in-training", "completed", "not-completed"):
+        gone |= {"no_show_at": None, "registered_at": columns.get("registered_at") or event.recorded_at}
+    return gone | {"follow_up": "", "corrected_sequence": event.sequence}
 
 
 def _milestone(happened: Event, at: datetime) -> dict[str, datetime]:

@@ -90,7 +90,7 @@ def test_the_formulas_counted_by_hand_edge_case_47() -> None:
     assert row.completion_rate == Rate(3, 7)
     assert university == BulletinRow(organisation="zznu", assigned=4, adjusted=4)
     assert str(university.registration_rate) == "—"
-    assert row.formulas == FORMULAS_VERSION == 1
+    assert row.formulas == FORMULAS_VERSION == 2
 
 
 def test_both_bulletins_keep_original_and_adjusted_seats_edge_case_2() -> None:
@@ -149,7 +149,8 @@ def test_a_rate_about_one_or_two_people_is_suppressed(people: int) -> None:
 def test_the_published_form_names_organisations_and_figures_only_edge_case_69() -> None:
     rows = (*county_rows(SEATS, cases(*LIVES)), *host_rows(cases(*LIVES)))
     assert {name for row in rows for name, value in row.model_dump().items() if not isinstance(value, int)} == {
-        "organisation"
+        "organisation",
+        "rating",
     }
     document = canonical(rows, ()).decode()
     assert "trainee" not in document
@@ -179,13 +180,19 @@ def test_the_digest_depends_on_the_figures_alone() -> None:
 
 
 def test_the_form_of_the_digested_document_is_fixed_or_every_digest_ever_issued_would_change() -> None:
-    row = BulletinRow(organisation="h001", selected=3, registered=2)
+    row = BulletinRow(organisation="h001", selected=3, registered=2, formulas=1)
     assert canonical((), (row,)) == (
         b'{"counties":[],"hosts":[{"absent":0,"adjusted":0,"assigned":0,"completed":0,"confirmed":0,"dismissed":0,'
         b'"enrolled":0,"excused":0,"formulas":1,"nominated":0,"not_completed":0,"organisation":"h001","registered":2,'
         b'"selected":3,"withdrawn":0}]}'
     )
     assert bulletins_sha256((), (row,)) == hashlib.sha256(canonical((), (row,))).hexdigest()
+    second = BulletinRow(organisation="h001", selected=3, registered=2, duties=3, duties_kept=2, rating="B")
+    assert canonical((), (second,)) == (
+        b'{"counties":[],"hosts":[{"absent":0,"adjusted":0,"assigned":0,"completed":0,"confirmed":0,"dismissed":0,'
+        b'"duties":3,"duties_kept":2,"enrolled":0,"excused":0,"formulas":2,"nominated":0,"not_completed":0,'
+        b'"organisation":"h001","rating":"B","registered":2,"selected":3,"withdrawn":0}]}'
+    )
 
 
 def test_a_case_is_where_it_was_nominated_and_where_the_city_sent_it() -> None:

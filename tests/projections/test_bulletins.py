@@ -29,7 +29,7 @@ async def test_views_and_events_give_the_same_bulletins(
 
     records = [found for case in cases if (found := case_record(case.events)) is not None]
     seats = [AssignedSeats(line.partition(":")[2], size, size) for line, size in quotas]
-    counties, hosts = await bulletins.compute(pool, BOOK)
+    counties, hosts = await bulletins.compute(pool, BOOK, OutcomeRules())
     assert counties == county_rows(seats, records)
     assert hosts == host_rows(records)
     assert bulletins_sha256(counties, hosts) == bulletins_sha256(county_rows(seats, records), host_rows(records))
@@ -41,7 +41,7 @@ async def test_views_and_events_give_the_same_bulletins(
 
 
 async def test_a_campaign_without_cases_has_empty_bulletins(pool: Pool) -> None:
-    assert await bulletins.compute(pool, BOOK) == ((), ())
+    assert await bulletins.compute(pool, BOOK, OutcomeRules()) == ((), ())
 
 
 async def test_a_first_version_stays_when_a_second_comes(pool: Pool, ledger: Ledger, projector: Projector) -> None:
@@ -54,7 +54,7 @@ async def test_a_first_version_stays_when_a_second_comes(pool: Pool, ledger: Led
     ]
     await record(ledger, [Stream(BOOK, f"campaign/{BOOK}", tuple(events))])
     await projector.catch_up()
-    issued = await bulletins.issued(pool, BOOK)
+    issued = await bulletins.issued(pool, BOOK, OutcomeRules())
     assert [(each.kind, each.version) for each in issued] == [("counties", 1), ("counties", 2), ("hosts", 1)]
     assert [each.rows for each in issued] == [rows[:1], rows[1:], ()]
     assert [each.version for each in await bulletins.issued(pool, BOOK, "hosts")] == [1]

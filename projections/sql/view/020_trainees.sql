@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS trainees (
     not_completed_at    timestamptz,
     given_up_at         timestamptz,
     closed_at           timestamptz CHECK ((closed_at IS NOT NULL) = closed),
+    frozen_until        date,
+    corrected_sequence  bigint NOT NULL,
     state               jsonb NOT NULL
 ) WITH (fillfactor = 60);
 CREATE INDEX IF NOT EXISTS trainees_by_campaign ON trainees (campaign, number);
@@ -46,3 +48,4 @@ CREATE INDEX IF NOT EXISTS trainees_by_host ON trainees (host, number) WHERE hos
 CREATE INDEX IF NOT EXISTS trainees_by_class ON trainees (training_class, number) WHERE training_class <> '';
 CREATE INDEX IF NOT EXISTS trainees_by_person ON trainees (person, number);
 CREATE INDEX IF NOT EXISTS trainees_open ON trainees (campaign, number) WHERE NOT closed;
+CREATE INDEX IF NOT EXISTS trainees_corrected ON trainees (campaign, corrected_sequence) WHERE corrected_sequence > 0;

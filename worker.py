@@ -44,6 +44,7 @@ from projections.engine import Projector
 from schedules import ensure_schedules
 from secrets_box import open_secret
 from settings import Settings, key_bytes, load_settings
+from signed_links import SignedLinks
 from temporal_client import connect
 from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
@@ -140,6 +141,7 @@ def create_worker(
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
         open_secret=partial(open_secret, master_key),
+        objection_link=SignedLinks(key_bytes(settings.link_key), settings.public_url).objection,
     )
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -22,9 +22,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.permissions import Caller
 from api.problems import internal_error, refused, still_working, temporal_away
-from domain.decision import Command, Refusal
+from domain.decision import Actor, Command, Refusal
 from workflows.messages import (
     REFUSED,
     TASK_QUEUE,
@@ -82,11 +81,18 @@ class Target:
     new: bool = False
 
 
+class Sender(Protocol):
+    """Whoever may send a command: an organisation through a key, or a teacher through a signed link."""
+
+    @property
+    def actor(self) -> Actor: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Who sends a command, under which id. `digest` stands for what the caller sent."""
 
-    caller: Caller
+    caller: Sender
     command_id: UUID
     digest: str
     correlation_id: str

@@ -1,6 +1,6 @@
 """Organisations and their API keys. A county registers its schools and gives them keys, the bureau all."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, cast
 from uuid import uuid5
 
@@ -43,6 +43,7 @@ class InstitutionOut(BaseModel):
     gb_code: str | None
     generated: bool = Field(description="Invented to fill the notice's number of hosts.")
     registered_at: datetime
+    suspended_until: date | None = Field(description="A suspended host plans no class before this day.")
 
 
 class NewSchool(BaseModel):
@@ -156,6 +157,7 @@ def _shown(row: view.InstitutionRow, caller: Caller) -> InstitutionOut:
         gb_code=row.gb_code,
         generated=row.generated,
         registered_at=row.registered_at,
+        suspended_until=row.suspended_until,
     )
 
 

@@ -54,6 +54,9 @@ class Nomination(BaseModel):
     rural: bool = False
     years_of_service: Annotated[int, Field(ge=0, le=60)] = 0
     person: PersonIn
+    waiver: Annotated[
+        str, Field(max_length=80, description="The restriction whose waiver the nomination rests on, if any.")
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ async def _nominate(services: Services, once: Once, checked: Checked, numbers: d
         position=row.position,
         rural=row.rural,
         years_of_service=row.years_of_service,
+        waiver=row.waiver,
     )
     summary = f"{row.project_type} · {checked.county}"
     target = Target("trainee", number, checked.plan.id, summary, new=True)

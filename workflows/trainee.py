@@ -122,3 +122,19 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="review-follow-up", description="Accept the evidence or send it back.")
     async def review_follow_up(self, message: CommandMessage) -> Receipt:
         return await self.handle("review-follow-up", message)
+
+    @workflow.update(name="resume", description="Let a frozen nomination go on, on a waiver (恢复).")
+    async def resume(self, message: CommandMessage) -> Receipt:
+        return await self.handle("resume", message)
+
+    @workflow.update(name="correct", description="The city corrects an outcome, also after closing (更正).")
+    async def correct(self, message: CommandMessage) -> Receipt:
+        return await self.handle("correct", message)
+
+    @workflow.update(name="reissue-certificate", description="Issue the certificate anew, with its date (换发).")
+    async def reissue_certificate(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reissue-certificate", message)
+
+    @workflow.update(name="record-late-answer", description="Keep an answer that came too late; nothing moves.")
+    async def record_late_answer(self, message: CommandMessage) -> Receipt:
+        return await self.handle("record-late-answer", message)

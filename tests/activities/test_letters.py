@@ -17,8 +17,14 @@ EVENT_TYPES = {
     for module in (campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
 }
-NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected"}
-"""Types of notices that are not also types of events."""
+NOTICES_OF_THEIR_OWN = {
+    "nomination.received",
+    "trainee.selected",
+    "bulletin.published",
+    "institution.suspended",
+    "institution.reinstated",
+}
+"""Types of notices that are not also types of events, or of events of other books."""
 SILENT = {
     "attendance.confirmed",
     "campaign.bulletin_issued",
@@ -30,6 +36,8 @@ SILENT = {
     "nomination.approved",
     "nomination.resubmitted",
     "restriction.recorded",
+    "restriction.waiver_used",
+    "certificate.revoked",
     "trainee.nominated",
     "trainee.registered",
 }
@@ -40,6 +48,7 @@ TO_TEACHERS = {
     "restriction.imposed",
     "restriction.dropped",
     "restriction.expired",
+    "restriction.reversed",
 }
 
 

@@ -30,8 +30,14 @@ EXAMPLES: dict[str, Any] = {
     "via": "school",
     "statement": "异议书 1",
     "decided_by": "b7",
+    "becomes": "in-training",
+    "waiver": "zz22-410181-00001-r1",
+    "answer": "completed",
+    "said_on": "2022-12-01",
+    "campaign": "2022-zhengzhou",
+    "project_type": "gp1",
 }
-TEXT_REASONS = {"impose", "drop"}
+TEXT_REASONS = {"impose", "drop", "waive", "reverse"}
 
 
 def body_of(name: str, command: type[BaseModel]) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def commands() -> Iterator[tuple[ProcessWithCommands, str, str, dict[str, Any]]]
             yield "trainee", name, "/v1/trainees/{number}/" + name, body_of(name, command)
     for name in ("announce", "confirm-check-in", "report"):
         yield "class", name, "/v1/classes/{number}/" + name, {}
-    for name in ("serve", "object", "impose", "drop"):
+    for name in ("serve", "fail-service", "object", "impose", "drop", "waive", "reverse"):
         command = commands_of_people("restriction")[name]
         yield "restriction", name, "/v1/restrictions/{number}/" + name, body_of(name, command)
 
@@ -69,7 +75,7 @@ async def test_every_command_for_one_knows_its_roles(api: API, role: KeyRole) ->
         assert api.problem(response) == ("unknown-number" if is_own else "not-your-part"), (path, role)
         assert response.status_code == (404 if is_own else 403), (path, role)
         seen += 1
-    assert seen == 19 + 3 + 4
+    assert seen == 23 + 3 + 7
 
 
 @pytest.mark.parametrize("role", KEY_ROLES)
@@ -101,6 +107,8 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         "/v1/institutions": ("bureau", "county"),
         f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county"),
         "/v1/webhook-endpoints": KEY_ROLES,
+        f"/v1/institutions/{HOST}/suspend": ("bureau",),
+        f"/v1/institutions/{HOST}/reinstate": ("bureau",),
         "/v1/clock/advance": ("bureau",),
         "/v1/clock/speed": ("bureau",),
     }
@@ -129,6 +137,9 @@ def test_every_route_but_the_public_ones_asks_for_a_scope() -> None:
         "/v1/ledger/{book}/checkpoint",
         "/v1/healthz",
         "/v1/readyz",
+        "/v1/certificates/{number}/verification",
+        "/certificates/{number}",
+        "/objections/{token}",
         "/docs",
         "/problems",
         "/problems/{slug}",

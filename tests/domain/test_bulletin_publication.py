@@ -153,7 +153,7 @@ def test_case_49_a_small_number_of_excused_is_not_given_away_by_a_score() -> Non
     ],
 )
 def test_a_host_is_rated_by_the_plans_rule(figures: dict[str, int], rating: str) -> None:
-    row = BulletinRow(organisation="h001", **figures)
+    row = BulletinRow.model_validate({"organisation": "h001", **figures})
     assert rating_of(row, RULES) == rating
     (with_rating,) = rated((row,), RULES)
     assert with_rating.rating == rating and published("hosts", with_rating)[-1] == rating

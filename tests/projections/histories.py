@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
-from domain import campaign, institution, restriction_messages, trainee_messages, training_class
+from domain import (
+    bulletin_publication,
+    campaign,
+    institution,
+    restriction_messages,
+    trainee_correction_messages,
+    trainee_messages,
+    training_class,
+    training_days,
+)
 from domain.bulletin import BulletinRow
 from domain.campaign import AgendaItem
 from domain.decision import Event, EventCatalogue
@@ -27,6 +36,8 @@ CATALOGUES: dict[str, EventCatalogue] = {
     "institution": institution.EVENTS,
     "quota": campaign.QUOTA_EVENTS,
     "campaign": campaign.EVENTS,
+    "bulletin": bulletin_publication.EVENTS,
+    "training-days": training_days.EVENTS,
 }
 
 
@@ -95,11 +106,31 @@ ACCEPTED = trainee_messages.FollowUpReviewed(by="host:h001", accepted=True, comm
 SENT_BACK = trainee_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
 OVERDUE = trainee_messages.FollowUpOverdue(last_date=day(97))
 LAPSED = trainee_messages.FollowUpLapsed()
+FROZEN = trainee_correction_messages.NominationFrozen(until=date(2025, 11, 5))
+RESUMED = trainee_correction_messages.NominationResumed(by="bureau:zzedu", waived=True)
+REVOKED = trainee_correction_messages.CertificateRevoked(
+    certificate="zz22-cert-00001", by="bureau:zzedu", reason="outcome_corrected"
+)
+REISSUED = trainee_correction_messages.CertificateReissued(
+    certificate="zz22-cert-00002", supersedes="zz22-cert-00001", by="bureau:zzedu", reason="name", document="doc-5"
+)
+LATE = trainee_correction_messages.LateAnswerRecorded(
+    answer="completed", said_on=date(2022, 12, 1), document="doc-6", by="host:h001", phase="closed"
+)
+
+
+def corrected(was: str, becomes: str) -> Event:
+    return trainee_correction_messages.OutcomeCorrected(
+        was=was, becomes=becomes, by="bureau:zzedu", decided_by="officer-1", reason="mistaken list", document="doc-7"
+    )
+
 
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
     NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED,
+    FROZEN, RESUMED, REVOKED, REISSUED, LATE,
+    *(corrected("absent", becomes) for becomes in ("in-training", "completed", "not-completed", "excused", "absent")),
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -124,6 +155,11 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "following-up": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, SENT_BACK),
     "closed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED),
     "lapsed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, OVERDUE, LAPSED),
+    "frozen": (COUNTY_APPROVED, FROZEN),
+    "resumed": (COUNTY_APPROVED, FROZEN, RESUMED, CITY_APPROVED),
+    "taken-back": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, REVOKED, corrected("following-up", "in-training")),
+    "found-present": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "completed"), COMPLETED, REISSUED, LATE),
+    "excused-late": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "excused"), EXCUSED),
 }
 """Whole lives after the nomination; together they hold every event of a nomination."""
 
@@ -209,6 +245,25 @@ RESTRICTION_LIVES: dict[str, tuple[Event, ...]] = {
         IMPOSED,
         restriction_messages.RestrictionExpired(),
     ),
+    "reversed": (
+        SERVED,
+        restriction_messages.ServiceFailed(by=BY, via="mail", reason="returned", serve_by=day(62)),
+        SERVED,
+        restriction_messages.ObjectionWindowClosed(),
+        IMPOSED,
+        restriction_messages.RestrictionWaived(
+            by="bureau:zzedu",
+            decided_by="officer-1",
+            reasons="the only teacher of the subject",
+            document="doc-8",
+            campaign=BOOK,
+            project_type="gp2",
+        ),
+        restriction_messages.WaiverUsed(campaign=BOOK, project_type="gp2", trainee="zz22-410181-00077"),
+        restriction_messages.RestrictionReversed(
+            by="bureau:zzedu", decided_by="officer-1", reasons="the list was wrong", document="doc-10"
+        ),
+    ),
 }
 
 
@@ -222,6 +277,15 @@ INSTITUTION_LIFE: tuple[Event, ...] = (
     institution.KeyIssued(key="k1", scopes=("trainees",), issued_by="bureau:zzedu"),
     institution.KeyRevoked(key="k1", revoked_by="bureau:zzedu"),
     institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
+    institution.HostSuspended(
+        by="bureau:zzedu",
+        decided_by="officer-1",
+        reasons="two classes without a list",
+        document="doc-11",
+        starts=date(2022, 11, 1),
+        until=date(2023, 11, 1),
+    ),
+    institution.HostReinstated(by="bureau:zzedu", decided_by="officer-1", reasons="put right"),
 )
 
 
@@ -260,6 +324,47 @@ CAMPAIGN_LIFE: tuple[Event, ...] = (
     bulletin("counties", rows=(BulletinRow(organisation="410181", assigned=30, selected=27),)),
     bulletin("hosts"),
     campaign.CampaignClosed(),
+)
+
+
+def published(version: int = 1) -> Event:
+    return bulletin_publication.BulletinPublished(
+        kind="counties",
+        period="2022-09-24",
+        version=version,
+        as_of=day(30),
+        as_of_sequence=7,
+        reason="scheduled",
+        formulas=2,
+        rows=(BulletinRow(organisation="410181", assigned=30, selected=27),),
+    )
+
+
+DAYS_LIFE: tuple[Event, ...] = (
+    training_days.DaysCredited(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        project_type="gp1",
+        starts=date(2022, 10, 10),
+        centralised_days=7,
+        online_days=2,
+        hours=72,
+        certificate="zz22-410181-00001-c1",
+    ),
+    training_days.DaysReversed(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        centralised_days=-7,
+        online_days=-2,
+        hours=-72,
+        certificate="zz22-410181-00001-c1",
+        reason="mistaken list",
+        document="doc-7",
+    ),
 )
 
 
@@ -304,6 +409,8 @@ def world() -> tuple[Stream, ...]:
         Stream(BOOK, "class/zz22-c-h001-01", (class_planned(), *CLASS_LIFE)),
         Stream("institutions", "institution/410181", (organisation("410181", "county", "zzedu"), *INSTITUTION_LIFE)),
         Stream("restrictions", "restriction/prior-00001", (recorded_earlier(),)),
+        Stream(BOOK, f"bulletin/{BOOK}", (published(),)),
+        Stream("people", f"training-days/{person(1)}:2021-2025", DAYS_LIFE),
         *restrictions,
         *cases,
     )

@@ -1,5 +1,5 @@
-"""What comes after a training, on real workflows: days, corrections after closing, a frozen nomination, a waiver, a lost
-restriction that ends by its date, and bulletins on a schedule.
+"""What comes after a training, on real workflows: days, corrections after closing, a frozen nomination, a waiver, a
+lost restriction that ends by its date, and bulletins on a schedule.
 """
 
 import base64

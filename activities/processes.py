@@ -130,10 +130,9 @@ async def _restriction_facts(
         in_flight = await read.in_flight(state.person, frozen=False)
         return restriction.Facts(plan, barred_until=barred, in_flight=in_flight)
     if isinstance(command, restriction_messages.Reverse) and state is not None:
-        # What another restriction bars as well stays frozen.
         barred = await read.barred_until(state.person, number)
-        thawed = await read.in_flight(state.person, frozen=True) if barred is None else ()
-        return restriction.Facts(plan, barred_until=barred, in_flight=thawed)
+        in_flight = await read.in_flight(state.person, frozen=True)
+        return restriction.Facts(plan, barred_until=barred, in_flight=in_flight)
     return restriction.Facts(plan)
 
 

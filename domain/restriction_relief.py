@@ -7,6 +7,7 @@ county is asked (edge case 36). A reversal thaws what was frozen because of it (
 from datetime import date
 from typing import Any
 
+from domain import calendar
 from domain.decision import (
     ClaimRequest,
     Decision,
@@ -89,6 +90,9 @@ def reverse(state: Restriction, command: Reverse, context: Context) -> Decision:
         state, context.number, by=str(context.actor), decided_by=command.decided_by, reasons=command.reasons,
         document=command.document, plan=context.facts.plan,
     )  # fmt: skip
+    other = context.facts.barred_until
+    # What another restriction bars as well stays frozen; one whose date has come bars nothing.
+    thawing = () if other is not None and other > calendar.local_date(context.now) else context.facts.in_flight
     thawed = tuple(
         StreamEvents(
             each.campaign,
@@ -96,12 +100,10 @@ def reverse(state: Restriction, command: Reverse, context: Context) -> Decision:
             each.version,
             (NominationResumed(by=str(context.actor)),),
         )
-        for each in context.facts.in_flight
+        for each in thawing
     )
-    counties = tuple(
-        Notice(each.county, NominationResumed.type, {"trainee": each.number}) for each in context.facts.in_flight
-    )
-    starts = tuple(Start("trainee", each.number, each.campaign, wake=True) for each in context.facts.in_flight)
+    counties = tuple(Notice(each.county, NominationResumed.type, {"trainee": each.number}) for each in thawing)
+    starts = tuple(Start("trainee", each.number, each.campaign, wake=True) for each in thawing)
     return Decision((event,), others=thawed, claims=claims, notices=(*told, *counties), starts=starts)
 
 

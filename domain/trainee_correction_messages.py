@@ -75,10 +75,10 @@ class LateAnswerRecorded(Event):
 
 
 class Resume(Command):
-    """Let a frozen nomination go on, on the waiver of the restriction that is named."""
+    """Let a frozen nomination go on, on the waiver of the restriction named, or because nothing bars any more."""
 
     name: ClassVar[str] = "resume"
-    waiver: str = Field(min_length=1, max_length=80)
+    waiver: str = Field(default="", max_length=80)
 
 
 class Correct(Command):

@@ -6,6 +6,7 @@ nominations cannot both rest on it.
 
 from dataclasses import replace
 
+from domain import calendar
 from domain.decision import Clear, Decision, Refusal, Start, StreamEvents
 from domain.numbers import RESTRICTIONS, restriction_key, stream_name
 from domain.refusals import refuse
@@ -38,9 +39,18 @@ def nominated_on(outcome: Outcome, command: Nominate, context: Context) -> Outco
 
 
 def resume(state: Trainee, command: Resume, context: Context) -> Outcome:
-    """A frozen nomination goes on, resting on the waiver that it cites."""
+    """A frozen nomination goes on, resting on the waiver that it cites, or because no restriction is left.
+
+    The latter is for a restriction that a correction has ended: a reversal thaws by itself.
+    """
     if state.frozen_until is None:
         return refuse("not_frozen")
+    if not command.waiver:
+        until = context.facts.barred_otherwise
+        if until is not None and until > calendar.local_date(context.now):
+            return refuse("restricted_until", until=until)
+        free = NominationResumed(by=str(context.actor))
+        return Decision((free,), notices=(notice(context, state.county, free.type),))
     used = _used(command.waiver, state.campaign, state.project_type, str(state.person), context)
     if isinstance(used, Refusal):
         return used
@@ -63,7 +73,7 @@ def _used(
         return refuse("waiver_unknown", field="/waiver", restriction=number)
     if Waiver(campaign, project_type) not in ours:
         return refuse("waiver_used", field="/waiver", restriction=number)
-    if facts.barred_otherwise is not None:
+    if facts.barred_otherwise is not None and facts.barred_otherwise > calendar.local_date(context.now):
         return refuse("restricted_until", until=facts.barred_otherwise)
     event = WaiverUsed(campaign=campaign, project_type=project_type, trainee=context.number)
     part = StreamEvents(RESTRICTIONS, stream_name("restriction", number), facts.restriction_version, (event,))

@@ -219,6 +219,8 @@ def test_case_37_a_waiver_serves_its_own_restriction_person_and_project_only() -
     given.when(command, of_trainee.SCHOOL, on(8, 26), waived_facts(other_project)).refused("waiver_unknown")
     barred = waived_facts(WAIVED, barred_otherwise=date(2024, 5, 1))
     given.when(command, of_trainee.SCHOOL, on(8, 26), barred).refused("restricted_until")
+    over = waived_facts(WAIVED, barred_otherwise=date(2022, 8, 26))
+    given.when(command, of_trainee.SCHOOL, on(8, 26), over).then(TraineeNominated)
     reversed_ = RestrictionReversed(by="b", decided_by="s", reasons="r", document="d")
     given.when(command, of_trainee.SCHOOL, on(8, 26), waived_facts(WAIVED, reversed_)).refused("waiver_unknown")
 
@@ -247,6 +249,24 @@ def test_case_38_reversed_means_eligible_again_and_everybody_is_told() -> None:
     state = fold((*DECIDED, *decision.events))
     assert state is not None and state.closed and not case_of(NUMBER, state).timer
     a_restriction().given(*DECIDED).when(command, COUNTY, on(12, 1), FACTS).refused("not_your_part")
+
+
+def test_a_frozen_nomination_goes_on_without_a_waiver_when_nothing_bars_any_more() -> None:
+    frozen = of_trainee.nomination().given(of_trainee.NOMINATED, NominationFrozen(until=date(2025, 11, 1)))
+    barred = waived_facts(restriction=None, barred_otherwise=date(2025, 11, 1))
+    frozen.when(Resume(), of_trainee.BUREAU, on(8, 27), barred).refused("restricted_until")
+    free = waived_facts(restriction=None)
+    decision = frozen.when(Resume(), of_trainee.BUREAU, on(8, 27), free).then(NominationResumed)
+    assert decision.others == () and [each.recipient for each in decision.notices] == ["410181"]
+    frozen.when(Resume(), of_trainee.COUNTY, on(8, 27), free).refused("not_your_part")
+
+
+@pytest.mark.parametrize(("other", "thawed"), [(date(2022, 12, 2), 0), (date(2022, 12, 1), 1), (None, 1)])
+def test_case_38_what_another_restriction_bars_stays_frozen(other: date | None, thawed: int) -> None:
+    command = Reverse(decided_by="staff-07", reasons="the list was wrong", document="doc 8")
+    facts = Facts(the_plan(), barred_until=other, in_flight=(FLIGHT,))
+    decision = a_restriction().given(*DECIDED).when(command, BUREAU, on(12, 1), facts).then(RestrictionReversed)
+    assert len(decision.others) == len(decision.starts) == thawed
 
 
 def test_case_41_a_notice_that_did_not_arrive_runs_no_window_and_goes_through_the_school() -> None:

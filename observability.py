@@ -41,6 +41,7 @@ PERSONAL_KEYS = frozenset(
         "master_key",
         "index_key",
         "signing_key",
+        "link_key",
         "database_url",
     }
 )

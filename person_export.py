@@ -2,10 +2,10 @@
 
     id ─► the vault (known, erased) ─► his streams ─► their events, opened ─► what else names him
 
-His streams are those of a person, a trainee or a restriction whose first event names his id. They are looked for in the
-ledger and not in the views, which may be behind or lack a parked event: all events are read for this, which takes
-seconds for a large ledger, and a request for access is rare. What is given is personal data in the clear: hand it to
-him, and do not log it.
+His streams are those of a person, a trainee, a restriction or training days whose first event names his id. They are
+looked for in the ledger and not in the views, which may be behind or lack a parked event: all events are read for
+this, which takes seconds for a large ledger, and a request for access is rare. What is given is personal data in the
+clear: hand it to him, and do not log it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ from ledger.vault import Tombstone, Vault
 ROWS_MAX: Final = 20_000
 """More rows of one sort than one person can have; the export then is refused and not cut short."""
 
-OWN_KINDS: Final = frozenset({"person", "trainee", "restriction"})
+OWN_KINDS: Final = frozenset({"person", "trainee", "restriction", "training-days"})
 """The kinds of streams that are about one person: him whom their first event names."""
 
 ATTENDANCE: Final = "attendance"

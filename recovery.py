@@ -18,6 +18,7 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from projections.engine import Projector
 from projections.streams import StreamVersion, stream_versions
+from schedules import ensure_schedules
 from settings import Settings
 from temporal_client import connect
 from workflows.messages import WORKFLOW_TYPES, ProcessKind, ProcessStart, Receipt, workflow_id
@@ -53,6 +54,8 @@ class Drift:
 async def recover(settings: Settings) -> RecoveryReport:
     """Make every unfinished stream's workflow run. Safe to repeat, and safe while the system is in use."""
     client = await connect(settings)
+    # A lost cluster has lost its schedules as well.
+    await ensure_schedules(client, settings)
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def start(stream: StreamVersion, kind: ProcessKind) -> None:

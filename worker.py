@@ -25,6 +25,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.bulletins import BulletinActivities
 from activities.dispatch import Dispatcher
 from activities.email import Mailer, MailServer
 from activities.facts import LedgerFacts
@@ -42,9 +43,12 @@ from observability import configure_logging
 from person_records import ErasureSweep, PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
+from schedules import ensure_schedules
 from secrets_box import open_secret
 from settings import Settings, key_bytes, load_settings
+from signed_links import SignedLinks
 from temporal_client import connect
+from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
 from workflows.restriction import RestrictionWorkflow
@@ -52,7 +56,7 @@ from workflows.trainee import TraineeWorkflow
 from workflows.training_class import TrainingClassWorkflow
 
 log = structlog.get_logger()
-WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
+WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox, Bulletins]
 POOL_SIZE = 12
 MAX_CACHED_WORKFLOWS = 2_000
 # As many of each as one process can feed; every poll that waits costs the server.
@@ -120,6 +124,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             for loop in loops:
                 group.create_task(loop(stop))
             async with worker:
+                await ensure_schedules(client, settings)
                 log.info("worker.ready", task_queue=settings.task_queue)
                 await stop.wait()
 
@@ -146,6 +151,7 @@ def create_worker(
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
         open_secret=partial(open_secret, master_key),
+        objection_link=SignedLinks(key_bytes(settings.link_key), settings.public_url).objection,
     )
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(
@@ -155,6 +161,7 @@ def create_worker(
         activities=[
             *LedgerActivities(ledger, clock_for(settings.clock, pool), facts).all(),
             *ReachActivities(client, facts, settings.task_queue).all(),
+            BulletinActivities(ledger, clock_for(settings.clock, pool), facts).publish_bulletins,
             mailbox.deliver_batch,
         ],
         workflow_runner=workflow_runner(settings.workflow_runner),

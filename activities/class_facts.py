@@ -10,6 +10,7 @@ from domain.decision import Command
 from domain.plan import Plan
 from domain.trainee_class_messages import ChangeClass, FollowClass
 from domain.trainee_context import Facts
+from domain.trainee_correction_messages import Correct
 from domain.trainee_state import Trainee
 from domain.training_class_state import TrainingClass
 
@@ -70,7 +71,9 @@ async def trainee_class_facts(
             return Facts(plan, training_class=target, history=known)
         case FollowClass() if state is not None and state.training_class:
             return await _facts_of_following(read, plan, number, state)
-        case trainee_messages.Complete() if state is not None and plan.training_rules.attendance_percent is not None:
+        case trainee_messages.Complete() | Correct(becomes="completed") if (
+            state is not None and plan.training_rules.attendance_percent is not None
+        ):
             return await _facts_of_completing(read, plan, number, state)
     return None
 

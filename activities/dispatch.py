@@ -155,6 +155,7 @@ class Dispatcher:
             id=workflow_id(kind, start.number),
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal="wake" if start.wake else None,
             static_summary=f"{kind} {start.number} · {start.campaign}",
             rpc_timeout=RPC_TIMEOUT,
         )

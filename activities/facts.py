@@ -8,16 +8,17 @@ from uuid import UUID
 import asyncpg
 
 from activities.state_cache import StateCache
-from domain import training_class
+from domain import bulletin_publication, calendar, restriction_messages, restriction_state, training_class
 from domain.bulletin import BulletinRow
 from domain.eligibility import overlapping, training_dates
 from domain.history import Barred, History, TrainingRecord
 from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, class_seat_key, stream_name
 from domain.plan import Plan
+from domain.restriction_state import InFlight, Restriction
 from domain.trainee_messages import EVENTS, TraineeNominated
 from ledger.store import Ledger
-from projections import attendance, bulletins, class_members, history, institutions, trainees
-from projections.checkpoints import Checkpoints
+from projections import attendance, bulletins, campaigns, class_members, history, institutions, restrictions, trainees
+from projections.checkpoints import Checkpoints, reached
 from projections.plans import PlanStore
 
 MAX_OVERLAPS = 5
@@ -57,7 +58,7 @@ class LedgerFacts:
         sequences = {book: known.sequences[book] for book in sorted(books) if book in known.sequences}
         barred = tuple(Barred(starts=starts, until=until) for starts, until in known.barred)
         others = tuple(each for each in known.records if each != person)
-        return History(sequences=sequences, records=records, barred=barred), others
+        return History(sequences=sequences, records=records, barred=barred, days=dict(known.days)), others
 
     async def _record(self, row: Mapping[str, Any], person: UUID) -> TrainingRecord:
         plan = await self.plan(row["campaign"])
@@ -150,10 +151,58 @@ class LedgerFacts:
         await self._caught_up(INSTITUTIONS)
         return await institutions.registered_ids(self._pool)
 
+    async def restriction(self, number: str) -> tuple[Restriction | None, int]:
+        """The restriction as its stream stands, with its version; None when there is none of that number."""
+        events = await self._ledger.read_stream(RESTRICTIONS, stream_name("restriction", number))
+        state = restriction_state.fold(restriction_messages.EVENTS.read(each) for each in events)
+        return state, len(events)
+
+    async def barred_until(self, person: UUID, aside_from: str) -> date | None:
+        """The day on which all other imposed restrictions of the person have ended, None when there are none."""
+        await self._caught_up(RESTRICTIONS)
+        return await restrictions.last_barred_until(self._pool, person, aside_from)
+
+    async def in_flight(self, person: UUID, *, frozen: bool) -> tuple[InFlight, ...]:
+        """The person's nominations that have not reached their training, in every campaign that is not closed."""
+        for campaign in await campaigns.open_ids(self._pool):
+            await self._caught_up(campaign)
+        found = await trainees.in_flight(self._pool, person, frozen=frozen)
+        return tuple(InFlight(row.number, row.campaign, row.county, row.version) for row in found)
+
     async def bulletins(self, campaign: str) -> tuple[tuple[BulletinRow, ...], tuple[BulletinRow, ...]]:
         """The counties' and the hosts' rows as of now."""
         await self._caught_up(campaign)
-        return await bulletins.compute(self._pool, campaign)
+        plan = await self.plan(campaign)
+        return await bulletins.compute(self._pool, campaign, plan.outcomes)
+
+    async def adopted_campaigns(self) -> tuple[str, ...]:
+        """The campaigns whose plan was adopted, by id."""
+        return tuple(await self._plans.adopted())
+
+    async def publication(self, campaign: str) -> bulletin_publication.Facts | None:
+        """What a bulletin of the campaign would rest on now; None while it is not open."""
+        await self._caught_up(RESTRICTIONS)
+        await self._caught_up(campaign)
+        plan = await self.plan(campaign)
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await campaigns.get(connection, campaign)
+            if row is None:
+                return None
+            county_rows, host_rows = await bulletins.compute(connection, campaign, plan.outcomes)
+            return bulletin_publication.Facts(
+                plan=plan,
+                opened_on=calendar.local_date(row.opened_at),
+                closed=row.closed,
+                latest=await bulletins.latest(connection, campaign),
+                corrected_at_sequence=await trainees.last_correction(connection, campaign),
+                reversed_at=await restrictions.last_reversal(connection, campaign),
+                as_of_sequence=await reached(connection, campaign),
+                county_rows=county_rows,
+                host_rows=host_rows,
+            )
 
     async def page_for_reach(
         self, campaign: str, phases: Sequence[str], training_class: str, after: str, limit: int

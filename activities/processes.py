@@ -4,7 +4,7 @@ The table `PROCESSES` is the only place that knows all four. `activities/ledger.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,10 +12,13 @@ from uuid import UUID
 from activities.class_facts import class_facts, trainee_class_facts
 from domain import (
     campaign,
+    host_standing,
     restriction,
     restriction_messages,
+    restriction_state,
     trainee,
     trainee_context,
+    trainee_correction_messages,
     trainee_messages,
     trainee_review_messages,
     trainee_state,
@@ -33,7 +36,7 @@ from domain.decision import (
     Refusal,
 )
 from domain.history import History
-from domain.numbers import PEOPLE, stream_name
+from domain.numbers import PEOPLE, days_number, stream_name
 from domain.plan import Plan
 from workflows.messages import ProcessKind
 
@@ -58,6 +61,9 @@ class FactReader(Protocol):
     async def waiting_counties(self, campaign: str) -> tuple[str, ...]: ...
     async def open_cases(self, campaign: str) -> int: ...
     async def registered_institutions(self) -> frozenset[str]: ...
+    async def restriction(self, number: str) -> tuple[restriction_state.Restriction | None, int]: ...
+    async def barred_until(self, person: UUID, aside_from: str) -> date | None: ...
+    async def in_flight(self, person: UUID, *, frozen: bool) -> tuple[restriction_state.InFlight, ...]: ...
     async def bulletins(self, campaign: str) -> tuple[tuple[BulletinRow, ...], tuple[BulletinRow, ...]]: ...
 
 
@@ -86,16 +92,50 @@ async def _trainee_facts(
     if isinstance(command, trainee_messages.Nominate):
         history, records = await read.history(campaign_id, number, command.person.id)
         version = await _person_version(read, command.person.id)
-        return trainee_context.Facts(plan, person_version=version, history=history, records=records)
+        known = trainee_context.Facts(plan, person_version=version, history=history, records=records)
+        if command.waiver:
+            cited = await _cited(read, plan, command.waiver, command.person.id)
+            return replace(cited, person_version=version, history=history, records=records)
+        return known
     if isinstance(command, trainee_review_messages.ReviewIdentity) and state is not None:
         given = await read.given_fields(campaign_id, number)
         return trainee_context.Facts(plan, person_version=await _person_version(read, state.person), given=given)
+    if isinstance(command, trainee_correction_messages.Resume) and state is not None:
+        _, records = await read.history(campaign_id, number, state.person)
+        return replace(await _cited(read, plan, command.waiver, state.person), records=records)
     about_classes = await trainee_class_facts(read, plan, number, state, command)
+    if isinstance(command, trainee_correction_messages.Correct) and state is not None:
+        restriction_, version = await read.restriction(state.restriction) if state.restriction else (None, 0)
+        return replace(
+            about_classes or trainee_context.Facts(plan),
+            days_version=await _days_version(read, plan, state),
+            restriction=restriction_,
+            restriction_version=version,
+        )
+    if isinstance(command, trainee_messages.Complete) and state is not None:
+        return replace(
+            about_classes or trainee_context.Facts(plan), days_version=await _days_version(read, plan, state)
+        )
     if about_classes is not None:
         return about_classes
     if isinstance(command, trainee_messages.RecordNoShow) and state is not None and state.training_class:
         return trainee_context.Facts(plan, training_class=await read.training_class(campaign_id, state.training_class))
     return trainee_context.Facts(plan)
+
+
+async def _cited(read: FactReader, plan: Plan, number: str, person: UUID) -> trainee_context.Facts:
+    """The restriction whose waiver is cited, and whether another one bars the person as well."""
+    cited, version = await read.restriction(number)
+    barred = await read.barred_until(cited.person if cited is not None else person, number)
+    return trainee_context.Facts(plan, restriction=cited, restriction_version=version, barred_otherwise=barred)
+
+
+async def _days_version(read: FactReader, plan: Plan, state: trainee_state.Trainee) -> int:
+    """The version of the person's training days in the cycle that the case counts in."""
+    if state.starts is None:
+        return 0
+    cycle = state.credit.cycle if state.credit is not None else plan.cycle_of(state.starts)
+    return await read.stream_version(PEOPLE, stream_name("training-days", days_number(state.person, cycle)))
 
 
 async def _person_version(read: FactReader, person: UUID) -> int:
@@ -108,6 +148,14 @@ async def _restriction_facts(
     plan = await read.plan(campaign_id)
     if isinstance(command, restriction_messages.Record):
         return restriction.Facts(plan, await _person_version(read, command.person))
+    if isinstance(command, restriction_messages.Impose) and state is not None:
+        barred = await read.barred_until(state.person, number)
+        in_flight = await read.in_flight(state.person, frozen=False)
+        return restriction.Facts(plan, barred_until=barred, in_flight=in_flight)
+    if isinstance(command, restriction_messages.Reverse) and state is not None:
+        barred = await read.barred_until(state.person, number)
+        in_flight = await read.in_flight(state.person, frozen=True)
+        return restriction.Facts(plan, barred_until=barred, in_flight=in_flight)
     return restriction.Facts(plan)
 
 
@@ -149,7 +197,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
         commands=training_class.COMMANDS,
         fold=training_class.fold,
         evolve=training_class.evolve,
-        decide=training_class.decide,
+        decide=host_standing.decide,
         case_of=training_class.case_of,
         facts=class_facts,
     ),

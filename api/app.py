@@ -17,21 +17,25 @@ from api import (
     attendance,
     bulletins,
     campaigns,
+    certificates,
     classes,
     clock,
     docs,
     duties,
     explanations,
     health,
+    host_standing,
     identity_reviews,
     institutions,
     ledger,
     nominations,
+    objections,
     person_records,
     quotas,
     restrictions,
     school_closures,
     trainees,
+    training_days,
     webhook_endpoints,
 )
 from api.auth import Keys
@@ -53,6 +57,7 @@ from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings, key_bytes
+from signed_links import SignedLinks
 from temporal_client import connect
 
 POOL_SIZE: Final = 16
@@ -75,6 +80,12 @@ ROUTERS: Final = (
     person_records.routes,
     identity_reviews.routes,
     bulletins.routes,
+    certificates.routes,
+    certificates.public_routes,
+    training_days.routes,
+    training_days.person_routes,
+    host_standing.routes,
+    objections.public_routes,
     webhook_endpoints.routes,
     ledger.routes,
     clock.routes,
@@ -168,7 +179,9 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         temporal=link,
         commands=Commands(link, settings.task_queue),
         box=SecretsBox(master_key),
-        digest_key=_digest_key(key_bytes(settings.index_key)),
+        digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
+        certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),
+        links=SignedLinks(key_bytes(settings.link_key), settings.public_url),
     )
 
 
@@ -176,9 +189,9 @@ async def _leave_as_it_is(_connection: Any) -> None:
     """Nothing here changes a connection beyond its transaction, so the costly reset after each use is left out."""
 
 
-def _digest_key(index_key: bytes) -> bytes:
-    """A key of its own for the digests of bodies, derived so that it tells nothing of the index key."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"xunji body digest 1").derive(index_key)
+def _derived_key(index_key: bytes, purpose: bytes) -> bytes:
+    """A key of its own for one purpose, derived so that it tells nothing of the index key."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(index_key)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

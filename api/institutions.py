@@ -1,6 +1,6 @@
 """Organisations and their API keys. A county registers its schools and gives them keys, the bureau all."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal, Self, cast
 from uuid import uuid5
 
@@ -46,6 +46,7 @@ class InstitutionOut(BaseModel):
     generated: bool = Field(description="Invented to fill the notice's number of hosts.")
     registered_at: datetime
     successor: str = Field(description="The school that took over when this one was closed; empty while it takes part.")
+    suspended_until: date | None = Field(description="A suspended host plans no class before this day.")
 
 
 class NewSchool(BaseModel):
@@ -195,6 +196,7 @@ def _shown(row: view.InstitutionRow, caller: Caller) -> InstitutionOut:
         generated=row.generated,
         registered_at=row.registered_at,
         successor=row.successor,
+        suspended_until=row.suspended_until,
     )
 
 

@@ -59,6 +59,9 @@ class Nomination(BaseModel):
         bool, Field(description="The nominee signs for the nominating organisation: the next level approves.")
     ] = False
     person: PersonIn
+    waiver: Annotated[
+        str, Field(max_length=80, description="The restriction whose waiver the nomination rests on, if any.")
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,7 @@ async def _nominate(services: Services, once: Once, checked: Checked, numbers: d
         years_of_service=row.years_of_service,
         self_nominated=row.self_nominated,
         name_differs=recognised.name_differs,
+        waiver=row.waiver,
     )
     summary = f"{row.project_type} · {checked.county}"
     target = Target(

@@ -17,7 +17,7 @@ from api.auth import KEY_ID_LENGTH, key_text, new_secret, secret_hash
 from api.permissions import KeyRole
 from api.problems import refused
 from domain.decision import Event
-from domain.institution import EVENTS, InstitutionRegistered, KeyIssued
+from domain.institution import EVENTS, HostReinstated, HostSuspended, InstitutionRegistered, KeyIssued
 from domain.numbers import INSTITUTIONS, stream_name
 from domain.plan import Plan
 from domain.refusals import refuse
@@ -25,10 +25,12 @@ from ledger.store import Ledger
 from ledger.types import (
     Append,
     Appended,
+    Claim,
     ClaimRefused,
     CommandReused,
     Duplicate,
     NewEvent,
+    OutboxEntry,
     StreamWrite,
     VersionConflict,
 )
@@ -82,6 +84,11 @@ class IssuedKey:
     text: str
 
 
+def notice_entry(recipient: str, type_: str, data: dict[str, Any]) -> OutboxEntry:
+    """What an organisation is to be told, as the mailboxes read it."""
+    return OutboxEntry(recipient, type_, {"data": data, "person": None, "campaign": ""}, "")
+
+
 class Registry:
     """Reads and writes the `institutions` book."""
 
@@ -102,16 +109,34 @@ class Registry:
         if isinstance(result, VersionConflict):
             raise refused(refuse("already_exists", number=registered.id))
 
-    async def record(self, institution: str, event: Event, recording: Recording) -> None:
-        """Add an event to an organisation's stream. Raises UnknownInstitution."""
+    async def record(
+        self,
+        institution: str,
+        event: Event,
+        recording: Recording,
+        *,
+        claims: tuple[Claim, ...] = (),
+        outbox: tuple[OutboxEntry, ...] = (),
+    ) -> None:
+        """Add an event to an organisation's stream. Raises UnknownInstitution.
+
+        `claims` are only such as the ledger never refuses; `outbox` is what is to be told.
+        """
         for _ in range(MAX_CONFLICTS):
             known, version = await self._load(institution)
             if known is None:
                 raise UnknownInstitution(institution)
-            result = await self._append(institution, version, event, recording)
+            result = await self._append(institution, version, event, recording, claims, outbox)
             if not isinstance(result, VersionConflict):
                 return
         raise RuntimeError(f"institution/{institution} keeps changing")
+
+    async def is_suspended(self, institution: str, aside_from: UUID) -> bool:
+        """Whether the host's last word is a suspension, what the command `aside_from` did left out."""
+        recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
+        types = [each.type for each in recorded if each.command_id != aside_from]
+        standing = [each for each in types if each in (HostSuspended.type, HostReinstated.type)]
+        return standing[-1:] == [HostSuspended.type]
 
     async def _load(self, institution: str) -> tuple[InstitutionRegistered | None, int]:
         recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
@@ -123,7 +148,13 @@ class Registry:
         return first, recorded[-1].version
 
     async def _append(
-        self, institution: str, version: int, event: Event, recording: Recording
+        self,
+        institution: str,
+        version: int,
+        event: Event,
+        recording: Recording,
+        claims: tuple[Claim, ...] = (),
+        outbox: tuple[OutboxEntry, ...] = (),
     ) -> Appended | Duplicate | VersionConflict:
         stream = stream_name("institution", institution)
         new = NewEvent(event.type, event.model_dump(mode="json"), event.schema_version)
@@ -134,6 +165,8 @@ class Registry:
                 actor=recording.actor,
                 writes=(StreamWrite(INSTITUTIONS, stream, version, (new,)),),
                 recorded_at=recording.now,
+                claims=claims,
+                outbox=outbox,
                 correlation_id=recording.correlation_id or stream,
             )
         )
@@ -141,7 +174,7 @@ class Registry:
             case CommandReused():
                 raise refused(refuse("command_reused"))
             case ClaimRefused():
-                raise AssertionError("these appends take no claims")
+                raise AssertionError("these claims cannot be refused")
         return result
 
 

@@ -23,11 +23,12 @@ from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
+from signed_links import SignedLinks
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts behind the routes. `digest_key` keys the digests of bodies."""
+    """The parts behind the routes. `digest_key` keys digests of bodies, `certificate_key` codes of certificates."""
 
     settings: Settings
     pool: "asyncpg.Pool[Any]"
@@ -45,6 +46,8 @@ class Services:
     commands: Commands
     box: SecretsBox
     digest_key: bytes
+    certificate_key: bytes
+    links: SignedLinks
 
 
 async def services_of(request: Request) -> Services:

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-Role = Literal["bureau", "county", "school", "host", "system"]
+Role = Literal["bureau", "county", "school", "host", "system", "teacher"]
+"""`teacher`: the person himself, through a signed link that serves one purpose."""
 
 
 class Message(BaseModel):
@@ -128,6 +129,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Unblock:
+    """`owner` lifts every block that it has on `key`."""
+
+    key: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Clear:
     """No block on `key` may cover the day `on`."""
 
@@ -135,7 +144,7 @@ class Clear:
     on: date
 
 
-ClaimRequest = Count | Limit | Take | Release | Block | Clear
+ClaimRequest = Count | Limit | Take | Release | Block | Unblock | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +173,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Another process that must run once the append is committed."""
+    """Another process that must run once the append is committed.
+
+    `wake`: the append has changed its stream, so a workflow that runs already must read it again.
+    """
 
     kind: str
     number: str
     campaign: str
+    wake: bool = False
 
 
 @dataclass(frozen=True, slots=True)

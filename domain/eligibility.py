@@ -35,6 +35,8 @@ class Nominated(Protocol):
     def rural(self) -> bool: ...
     @property
     def years_of_service(self) -> int: ...
+    @property
+    def waiver(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +332,10 @@ class AtOnePlaceAtATime(Rule):
 
 
 class NotRestricted(Rule):
-    """Nobody who is barred, on the day that the plan states (edge case 35)."""
+    """Nobody who is barred, on the day that the plan states (edge case 35).
+
+    A nomination that cites a waiver (37) rests on that instead; whether there is one, the restriction's stream decides.
+    """
 
     code = "restricted_until"
     zh, en = "在计划规定的检验日不处于限制期", "Not barred on the day that the plan states"
@@ -342,9 +347,12 @@ class NotRestricted(Rule):
         tested = {"tested_on": str(on), "by_policy": candidate.plan.eligibility.restriction_tested_on}
         assert candidate.history is not None, "asked with a history only"
         until = candidate.history.not_eligible_until(on)
-        return tested | ({"not_eligible_until": str(until)} if until else {})
+        waived = {"waiver": candidate.nomination.waiver} if candidate.nomination.waiver else {}
+        return tested | ({"not_eligible_until": str(until)} if until else {}) | waived
 
     def failure(self, candidate: Candidate) -> Reason | None:
+        if candidate.nomination.waiver:
+            return None
         until = self.facts(candidate).get("not_eligible_until")
         return reason(self.code, until=until) if until else None
 

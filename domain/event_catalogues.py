@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 
-from domain import attendance, campaign, institution, person, restriction_messages, trainee_messages, training_class
+from domain import (
+    attendance,
+    bulletin_publication,
+    campaign,
+    institution,
+    person,
+    restriction_messages,
+    trainee_messages,
+    training_class,
+    training_days,
+)
 from domain.decision import EventCatalogue
 
 EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
@@ -14,4 +24,6 @@ EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
     "person": person.EVENTS,
+    "bulletin": bulletin_publication.EVENTS,
+    "training-days": training_days.EVENTS,
 }

@@ -50,11 +50,16 @@ class Barred(Message):
 
 
 class History(Message):
-    """The facts of a decision on eligibility. `sequences` says how far each book had been read for them."""
+    """The facts of a decision on eligibility. `sequences` says how far each book had been read for them.
+
+    `days` are the centralised days that stand for him in each cycle, by the ledger of days; None where a nomination
+    kept its facts before there was one.
+    """
 
     sequences: dict[str, int] = Field(default_factory=dict)
     records: tuple[TrainingRecord, ...] = Field(default=(), max_length=MAX_RECORDS)
     barred: tuple[Barred, ...] = Field(default=(), max_length=MAX_RECORDS)
+    days: dict[str, int] | None = Field(default=None, max_length=MAX_RECORDS)
 
     def as_known_to_all(self) -> "History":
         """Without what came to no training: that somebody was dismissed or absent elsewhere is nobody's to learn."""
@@ -74,6 +79,8 @@ class History(Message):
 
     def days_in_cycle(self, plan: Plan, on: date) -> int:
         """Days of centralised training in the cycle that `on` lies in."""
+        if self.days is not None:
+            return self.days.get(plan.cycle_of(on), 0)
         return sum(each.centralised_days for each in self.completed_in_cycle(plan, on))
 
     def of_same_training(self, plan: Plan, project_type: str, subject: str) -> Iterator[TrainingRecord]:

@@ -3,7 +3,7 @@
 Nothing waits here, so no workflow runs for it: the API appends these events itself.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar, Literal
 
 from domain.decision import Event, EventCatalogue
@@ -75,6 +75,27 @@ class InstitutionClosed(Event):
     document: str
 
 
+class HostSuspended(Event):
+    """暂停承训 by a named person with reasons: no class is planned before `until`."""
+
+    type: ClassVar[str] = "institution.suspended"
+    by: str
+    decided_by: str
+    reasons: str
+    document: str
+    starts: date
+    until: date
+
+
+class HostReinstated(Event):
+    """恢复承训 by a named person with reasons."""
+
+    type: ClassVar[str] = "institution.reinstated"
+    by: str
+    decided_by: str
+    reasons: str
+
+
 EVENTS = EventCatalogue(
     InstitutionRegistered,
     KeyIssued,
@@ -82,4 +103,6 @@ EVENTS = EventCatalogue(
     WebhookEndpointRegistered,
     InstitutionContactChanged,
     InstitutionClosed,
+    HostSuspended,
+    HostReinstated,
 )

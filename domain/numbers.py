@@ -24,9 +24,33 @@ def class_number(prefix: str, host: str, counter: int) -> str:
     return f"{prefix}-c-{host}-{counter:02d}"
 
 
-def restriction_number(trainee: str) -> str:
-    """The restriction that a trainee's case proposes: `zz22-410181-00123-r1`."""
-    return f"{trainee}-r1"
+def restriction_number(trainee: str, counter: int = 1) -> str:
+    """The n-th restriction that a trainee's case proposes: `zz22-410181-00123-r1`."""
+    return f"{trainee}-r{counter}"
+
+
+def certificate_number(trainee: str, counter: int) -> str:
+    """The n-th certificate of a trainee's case: `zz22-410181-00123-c1`. None is ever used again (edge case 54)."""
+    return f"{trainee}-c{counter}"
+
+
+def trainee_of_certificate(certificate: str) -> str:
+    """The case that a certificate belongs to. Raises ValueError when it is no certificate's number."""
+    trainee, separator, counter = certificate.rpartition("-c")
+    if not trainee or not separator or not counter.isdecimal():
+        raise ValueError(f"not the number of a certificate: {certificate!r}")
+    return trainee
+
+
+def days_number(person: UUID, cycle: str) -> str:
+    """A person's training days in a cycle, the number of the stream `training-days/{number}`."""
+    return f"{person}:{cycle}"
+
+
+def parse_days_number(number: str) -> tuple[UUID, str]:
+    """The inverse of `days_number`. Raises ValueError."""
+    person, _, cycle = number.partition(":")
+    return UUID(person), cycle
 
 
 def earlier_restriction_number(counter: int) -> str:
@@ -70,6 +94,7 @@ def book_of(kind: str, campaign: str) -> str:
     return {
         "restriction": RESTRICTIONS,
         "person": PEOPLE,
+        "training-days": PEOPLE,
         "institution": INSTITUTIONS,
     }.get(kind, campaign)
 
@@ -97,3 +122,8 @@ def active_key(person: UUID, campaign: str, project_type: str) -> str:
 def restriction_key(person: UUID) -> str:
     """The claim key on which a person's restricted days are blocked."""
     return f"restriction:{person}"
+
+
+def suspension_key(host: str) -> str:
+    """The claim key on which the days are blocked on which a suspended host plans no class."""
+    return f"suspension:{host}"

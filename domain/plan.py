@@ -29,7 +29,8 @@ from pydantic_core import PydanticCustomError
 
 from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant
 from domain.numbers import quota_line
-from domain.plan_eligibility import Eligibility, ProjectCountyList
+from domain.plan_eligibility import DEFAULT_CYCLE, Eligibility, ProjectCountyList
+from domain.plan_outcomes import OutcomeRules
 from domain.plan_values import Flag, Part, PlanDate, Slug, Source, Text
 
 LevelId = Literal["national", "provincial", "municipal", "county"]
@@ -57,9 +58,10 @@ In the workflow all of them are organisations of kind `county`: they stand betwe
 
 Rural = Literal["required", "preferred", "any"]
 Rating = Literal["A", "B", "C", "unrated"]
-RestrictionStart = Literal["class-start", "incident", "decision", "service"]
+RestrictionStart = Literal["class-start", "incident", "decision", "service", "appeal"]
+"""appeal: the day on which the time to object has ended, or the decision on the objection, whichever is later."""
 LOCAL_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-4]):[0-5][0-9](:[0-5][0-9])?$"
-LATER_SECTIONS = ("eligibility", "project_county_lists", "training")
+LATER_SECTIONS = ("eligibility", "project_county_lists", "training", "outcomes")
 """Sections that plans did not always have: left out of the canonical form where they say nothing, so that a plan that
 was adopted before keeps its digest."""
 
@@ -330,6 +332,7 @@ class Plan(Part):
     time_zone: Literal["Asia/Shanghai"]
     dates: Dates
     rules: Rules
+    outcomes: OutcomeRules = OutcomeRules()
     contacts: Annotated[tuple[Contact, ...], Field(min_length=1)]
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
@@ -338,6 +341,14 @@ class Plan(Part):
     quotas: Quotas
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=999)]
     training: Training | None = None
+
+    def cycle_of(self, day: date) -> str:
+        """The 继续教育周期 that a training beginning on `day` counts in, as in `2021-2025` (edge case 56).
+
+        The first day decides for the whole training, as it does for the project's year (edge case 24).
+        """
+        first, after = (self.eligibility.cycle or DEFAULT_CYCLE).around(day)
+        return f"{first.year}-{after.year - 1}"
 
     @property
     def training_rules(self) -> Training:

@@ -35,6 +35,10 @@ class Cycle(Part):
         return date(first, 1, 1), date(first + self.years, 1, 1)
 
 
+DEFAULT_CYCLE = Cycle(first_year=2021, years=5, source="ours", paragraph_zh="方案未规定继续教育周期时，按五年计")
+"""By which a teacher's days are counted under a plan that fixes no cycle."""
+
+
 class Renaming(Part):
     """A project type that ran under another id or name before, or beside. It is one training (edge case 73).
 

@@ -1,22 +1,25 @@
 """The rules of one nomination: who may do what in which phase, and what follows from it.
 
 `LIFECYCLE` is the table of the regulation (domain.md §2): for each command the phases in which it is allowed and the
-roles whose step it is. The modules `trainee_selection`, `trainee_training` and `trainee_outcome`
-hold one function for each line of that table.
+roles whose step it is. The modules `trainee_selection`, `trainee_training`, `trainee_outcome`, `trainee_correction` and
+`trainee_waiver` hold one function for each line of that table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from domain import trainee_changes as changes
+from domain import trainee_correction as correction
 from domain import trainee_outcome as outcome
 from domain import trainee_review as review
 from domain import trainee_selection as selection
 from domain import trainee_training as training
+from domain import trainee_waiver as waiver
 from domain.decision import Actor, Command, Refusal, Role, Step, steps_from
 from domain.refusals import refuse
 from domain.trainee_class_messages import ChangeClass, FollowClass
 from domain.trainee_context import Context, Outcome
+from domain.trainee_correction_messages import Correct, RecordLateAnswer, ReissueCertificate, Resume
 from domain.trainee_messages import (
     Approve,
     Complete,
@@ -42,7 +45,7 @@ from domain.trainee_messages import (
     Withdraw,
 )
 from domain.trainee_review_messages import ChangeSchool, ReviewIdentity
-from domain.trainee_state import BEFORE_REGISTRATION, OPEN, Trainee
+from domain.trainee_state import BEFORE_REGISTRATION, OPEN, PHASES, Trainee
 
 _NOMINATORS: tuple[Role, ...] = ("school", "county")
 LIFECYCLE: dict[type[Command], Step] = {
@@ -72,7 +75,15 @@ LIFECYCLE: dict[type[Command], Step] = {
     PassDeadline: Step(("absent", "following-up"), ("system",)),
     ReviewIdentity: Step(("nominated", "county-approved"), ("bureau",)),
     ChangeSchool: Step(OPEN, ("county", "bureau")),
+    Resume: Step(BEFORE_REGISTRATION, ("bureau",)),
+    Correct: Step(tuple(correction.CORRECTIONS), ("bureau",)),
+    ReissueCertificate: Step(("completed", "following-up", "closed"), ("bureau", "host")),
+    RecordLateAnswer: Step(PHASES, ("bureau", "county", "host", "school")),
 }
+AFTER_CLOSING: frozenset[type[Command]] = frozenset({Correct, ReissueCertificate, RecordLateAnswer})
+"""What somebody may still do when nothing is waited for."""
+WHILE_FROZEN: frozenset[type[Command]] = frozenset({Resume, Withdraw, Reject, Decline, Lapse, RecordLateAnswer})
+"""What is left for a nomination that a restriction has frozen (edge case 36)."""
 
 
 def decide(state: Trainee | None, command: Command, context: Context) -> Outcome:
@@ -81,7 +92,7 @@ def decide(state: Trainee | None, command: Command, context: Context) -> Outcome
     if refusal is not None:
         return refusal
     if isinstance(command, Nominate):
-        return selection.nominate(command, context)
+        return waiver.nominated_on(selection.nominate(command, context), command, context)
     assert state is not None, "the guard refuses every other command without a nomination"
     return _DECIDERS[type(command)](state, command, context)
 
@@ -99,7 +110,9 @@ def _guard(state: Trainee | None, command: Command, context: Context) -> Refusal
         return refuse("already_exists", number=context.number)
     if actor.role not in step.roles or not concerns(state, actor):
         return refuse("not_your_part", roles=" / ".join(step.roles))
-    if state.closed or state.phase not in step.phases:
+    if state.frozen_until is not None and type(command) not in WHILE_FROZEN and state.phase in BEFORE_REGISTRATION:
+        return refuse("nomination_frozen", until=state.frozen_until)
+    if (state.closed and type(command) not in AFTER_CLOSING) or state.phase not in step.phases:
         return refuse(
             "not_allowed_in_phase",
             phase=state.phase,
@@ -119,7 +132,12 @@ def concerns(state: Trainee, actor: Actor) -> bool:
 
 def allowed_commands(state: Trainee) -> list[str]:
     """The names of the commands that the table allows somebody in this state."""
-    return [] if state.closed else steps_from(LIFECYCLE, state.phase)
+    lifecycle: Mapping[type[Command], Step] = LIFECYCLE
+    if state.closed:
+        lifecycle = {command: step for command, step in LIFECYCLE.items() if command in AFTER_CLOSING}
+    elif state.frozen_until is not None and state.phase in BEFORE_REGISTRATION:
+        lifecycle = {command: step for command, step in LIFECYCLE.items() if command in WHILE_FROZEN}
+    return steps_from(lifecycle, state.phase)
 
 
 _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
@@ -148,4 +166,8 @@ _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
     PassDeadline: outcome.pass_deadline,
     ReviewIdentity: review.review_identity,
     ChangeSchool: review.change_school,
+    Resume: waiver.resume,
+    Correct: correction.correct,
+    ReissueCertificate: correction.reissue_certificate,
+    RecordLateAnswer: correction.record_late_answer,
 }

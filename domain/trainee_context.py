@@ -1,6 +1,7 @@
 """What the parts of the trainee's rules share: the context of a decision, and what a case gives back when it ends."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from domain.decision import (
 from domain.history import History
 from domain.numbers import active_key, class_seat_key, quota_line, seat_key
 from domain.plan import Plan
+from domain.restriction_state import Restriction
 from domain.trainee_state import Trainee
 from domain.training_class_state import TrainingClass
 
@@ -32,7 +34,9 @@ class Facts:
     case names, as its stream stands, and `destination` the one that it sends the trainee on to. `overlaps` are the
     person's other nominations on the same days, `attendance` what the marks of all days add up to. `history` is what
     the views knew of the person, and `records` are the other ids under which he was kept before they were joined (edge
-    case 74). `given` are the sealed fields of a nomination that is held for review.
+    case 74). `given` are the sealed fields of a nomination that is held for review. `days_version` is the length of
+    the stream of the person's training days in the cycle that the case counts in. `restriction` is the one that the
+    case has proposed, or whose waiver is cited; `barred_otherwise` is until when another one bars the person.
     """
 
     plan: Plan
@@ -44,6 +48,10 @@ class Facts:
     history: History | None = None
     records: tuple[UUID, ...] = ()
     given: str = ""
+    days_version: int = 0
+    restriction: Restriction | None = None
+    restriction_version: int = 0
+    barred_otherwise: date | None = None
 
 
 Context = decision.Context[Facts]

@@ -1,20 +1,22 @@
 """The events and commands of one nomination (stream `trainee/{number}`), in the order of a lifecycle."""
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from domain import fields
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
 from domain.history import Grounds
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
+from domain.trainee_correction_messages import COMMANDS_BESIDE, EVENTS_BESIDE
 from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
 
-MAX_TEXT = 2_000
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Days = Annotated[int, Field(ge=0, le=366)]
+MAX_TEXT = fields.MAX_TEXT
+Code = fields.Code
+Text = fields.Text
+Days = fields.Days
 Level = Literal["county", "city"]
 WithdrawalReason = Literal[
     "ill",
@@ -67,6 +69,7 @@ class TraineeNominated(Event):
     self_nominated: bool = False
     identity_review: bool = False
     sealed: str | None = None
+    waiver: str = ""
 
 
 class NominationApproved(Event):
@@ -216,7 +219,11 @@ class TraineeDismissed(Event):
 
 
 class TrainingCompleted(Event):
-    """结业: days by mode, hours, grade and the certificate's number."""
+    """结业: days by mode, hours, grade and the certificate's number.
+
+    `cycle` is the 继续教育周期 that the days were credited to in the same append; empty in records that are older than
+    that ledger.
+    """
 
     type: ClassVar[str] = "training.completed"
     by: str
@@ -226,6 +233,7 @@ class TrainingCompleted(Event):
     grade: str
     certificate: str
     host_shortfall_days: int = 0
+    cycle: str = ""
 
 
 class TrainingNotCompleted(Event):
@@ -305,6 +313,7 @@ EVENTS = EventCatalogue(
     FollowUpLapsed,
     IdentityReviewed,
     SchoolChanged,
+    *EVENTS_BESIDE,
 )
 
 
@@ -328,6 +337,8 @@ class Nominate(Command):
     years_of_service: int = Field(default=0, ge=0, le=60)
     self_nominated: bool = False
     name_differs: bool = False
+    waiver: str = Field(default="", max_length=80)
+    """The restriction whose waiver the nomination rests on, if it rests on one."""
 
 
 class Approve(Command):
@@ -507,4 +518,5 @@ COMMANDS = CommandCatalogue(
     PassDeadline,
     ReviewIdentity,
     ChangeSchool,
+    *COMMANDS_BESIDE,
 )

@@ -5,16 +5,27 @@ nominated ─► county-approved ─► selected ─► enrolled ─► confirme
     ├─► rejected ◄──┘              │            │           │             └─► not-completed ──► restriction
     └─► withdrawn ◄────────────────┴────────────┴───────────┤
                                                             └─► absent ─► excused, or unexcused ─► restriction
+
+A correction by the city takes an outcome back, also after closing: the case is in training again, or has the outcome
+that the correction names.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from domain.decision import Case, Event
 from domain.trainee_class_messages import ClassChanged, PlaceLost
+from domain.trainee_correction_messages import (
+    CertificateReissued,
+    CertificateRevoked,
+    LateAnswerRecorded,
+    NominationFrozen,
+    NominationResumed,
+    OutcomeCorrected,
+)
 from domain.trainee_messages import (
     AbsenceExcused,
     AttendanceConfirmed,
@@ -60,6 +71,7 @@ Phase = Literal[
     "following-up",
     "closed",
 ]
+PHASES: tuple[str, ...] = get_args(Phase)
 ENDED: frozenset[str] = frozenset({"rejected", "withdrawn", "excused", "dismissed", "not-completed", "closed"})
 BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "nominated",
@@ -81,6 +93,16 @@ WAITING_FOR = {
     "absent": "an excuse for the absence",
     "following-up": "the follow-up task",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """What a completion has credited, and to which cycle; `cycle` is empty when nothing was credited."""
+
+    cycle: str
+    centralised_days: int
+    online_days: int
+    hours: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +143,10 @@ class Trainee:
     overdue: bool = False
     approver: Literal["county", "city"] = "county"
     identity_review: Literal["", "open", "done"] = ""
+    frozen_until: date | None = None
+    credit: Credit | None = None
+    certificates: int = 0
+    restrictions: int = 0
 
     @property
     def closed(self) -> bool:
@@ -154,7 +180,7 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             identity_review="open" if event.identity_review else "",
         )
     assert state is not None, f"{event.type} before the nomination"
-    for evolve_part in (_selection, _placing, _training, _outcome):
+    for evolve_part in (_selection, _placing, _training, _outcome, _afterwards):
         changed = evolve_part(state, event)
         if changed is not None:
             return changed
@@ -237,7 +263,7 @@ def _training(state: Trainee, event: Event) -> Trainee | None:
         case AbsenceExcused():
             return replace(state, phase="excused", deadline=None, timer=False)
         case ExcuseWindowClosed():
-            return replace(state, restriction=event.restriction, deadline=None, timer=False)
+            return replace(_restricted(state, event.restriction), phase="absent", deadline=None, timer=False)
         case LeaveRequested():
             days = (event.first_day, event.last_day)
             return replace(state, leaves=(*state.leaves, "requested"), leave_days=(*state.leave_days, days))
@@ -251,16 +277,19 @@ def _training(state: Trainee, event: Event) -> Trainee | None:
 def _outcome(state: Trainee, event: Event) -> Trainee | None:
     match event:
         case TraineeDismissed():
-            return replace(state, phase="dismissed", restriction=event.restriction, deadline=None)
+            return replace(_restricted(state, event.restriction), phase="dismissed", deadline=None)
         case TrainingNotCompleted():
+            return replace(_restricted(state, event.restriction), phase="not-completed", deadline=None)
+        case TrainingCompleted():
+            credit = Credit(event.cycle, event.centralised_days, event.online_days, event.hours)
             return replace(
                 state,
-                phase="not-completed",
-                restriction=event.restriction,
+                phase="completed",
+                certificate=event.certificate,
+                certificates=state.certificates + 1,
+                credit=credit if event.cycle else None,
                 deadline=None,
             )
-        case TrainingCompleted():
-            return replace(state, phase="completed", certificate=event.certificate, deadline=None)
         case FollowUpAssigned():
             return replace(
                 state,
@@ -277,6 +306,39 @@ def _outcome(state: Trainee, event: Event) -> Trainee | None:
             return replace(state, follow_up_submitted=False, deadline=event.due, timer=True)
         case FollowUpOverdue():
             return replace(state, overdue=True, deadline=event.last_date)
+    return None
+
+
+def _restricted(state: Trainee, restriction: str) -> Trainee:
+    return replace(state, restriction=restriction, restrictions=state.restrictions + 1)
+
+
+def _afterwards(state: Trainee, event: Event) -> Trainee | None:
+    match event:
+        case NominationFrozen():
+            return replace(state, frozen_until=event.until)
+        case NominationResumed():
+            return replace(state, frozen_until=None)
+        case OutcomeCorrected():
+            # The outcome is taken back whole; what it becomes follows in the same append.
+            return replace(
+                state,
+                phase="in-training",
+                deadline=None,
+                timer=False,
+                restriction="",
+                certificate="",
+                credit=None,
+                follow_up="",
+                follow_up_submitted=False,
+                overdue=False,
+            )
+        case CertificateRevoked():
+            return state
+        case CertificateReissued():
+            return replace(state, certificate=event.certificate, certificates=state.certificates + 1)
+        case LateAnswerRecorded():
+            return state
     return None
 
 
@@ -303,6 +365,8 @@ def case_of(number: str, state: Trainee) -> Case:
         waiting_for = "the resubmission"
     if state.identity_review == "open" and not state.closed:
         waiting_for = "the bureau's decision on who is meant"
+    if state.frozen_until is not None and not state.closed:
+        waiting_for = "the county's answer: a restriction was imposed meanwhile"
     if state.phase == "following-up" and state.follow_up_submitted:
         waiting_for = "the host's review of the follow-up task"
     attributes = attributes_of(state.phase, state.campaign, state.project_type, state.county)

@@ -18,6 +18,7 @@ WAIT_TIMEOUT_SECONDS: Final = 30.0
 PARKED_LIMIT: Final = 1_000
 
 _REACHED = "SELECT book, sequence FROM view.checkpoints"
+_REACHED_IN = "SELECT coalesce((SELECT sequence FROM view.checkpoints WHERE book = $1), 0)"
 _STATUS = """
 SELECT b.book, b.sequence AS head, coalesce(c.sequence, 0) AS reached, c.moved_at, coalesce(p.parked, 0) AS parked
 FROM ledger.books b
@@ -73,6 +74,12 @@ class ParkedEvent:
 async def status(database: Database) -> list[BookStatus]:
     """Every book, with lag and parked events."""
     return [BookStatus(**record) for record in await database.fetch(_STATUS)]
+
+
+async def reached(database: Database, book: str) -> int:
+    """The sequence that the views of a book rest on, as the caller's transaction sees it; 0 before the first event."""
+    sequence: int = await database.fetchval(_REACHED_IN, book)
+    return sequence
 
 
 async def parked(database: Database, book: str | None = None) -> list[ParkedEvent]:

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter
 
+from domain.bulletin import HostDuties
 from domain.decision import Actor
 from domain.training_class_messages import StaffDuty
 from projections import query
@@ -14,6 +15,13 @@ from projections.query import Page, Where
 from projections.schema import Database
 
 TABLE: Final = "view.classes"
+_OWED: Final = """
+SELECT host AS organisation,
+       2 * count(*) + count(*) FILTER (WHERE phase = 'reported' OR outcomes_overdue) AS due,
+       count(*) FILTER (WHERE announced_at < (starts::timestamp AT TIME ZONE 'Asia/Shanghai'))
+       + count(check_in_confirmed_at) + count(*) FILTER (WHERE phase = 'reported' AND NOT outcomes_overdue) AS kept
+FROM view.classes WHERE campaign = $1 AND phase IN ('closed', 'reported') GROUP BY host ORDER BY host
+"""
 _HAS_OWN_TRAINEES: Final = {
     "county": "EXISTS (SELECT FROM view.trainees t WHERE t.training_class = classes.number AND t.county = ?)",
     "school": "EXISTS (SELECT FROM view.trainees t WHERE t.training_class = classes.number AND t.school = ?)",
@@ -134,3 +142,8 @@ async def duties(
 async def count_by_phase(database: Database, viewer: Actor, campaign: str | None = None) -> dict[str, int]:
     """How many of the viewer's classes are in each phase."""
     return await query.count_by(database, TABLE, "phase", _seen_by(viewer).equal(campaign=campaign))
+
+
+async def duties_of_hosts(database: Database, campaign: str) -> tuple[HostDuties, ...]:
+    """What every host owed its classes that are over, and what of it was done in time; for the system."""
+    return tuple(HostDuties(**record) for record in await database.fetch(_OWED, campaign))

@@ -30,10 +30,14 @@ WITH root AS (
 ), barred AS (
     SELECT starts, until FROM view.restrictions
     WHERE person = ANY (SELECT id::uuid FROM records) AND phase = 'imposed' ORDER BY until DESC LIMIT $3
+), days AS (
+    SELECT cycle, sum(centralised_days)::int AS days FROM view.training_days
+    WHERE person = ANY (SELECT id::uuid FROM records) GROUP BY cycle ORDER BY cycle DESC LIMIT $3
 )
 SELECT (SELECT json_agg(id ORDER BY id) FROM records) AS records,
        (SELECT json_agg(row_to_json(o)) FROM others o) AS others,
        (SELECT json_agg(row_to_json(b)) FROM barred b) AS barred,
+       (SELECT json_object_agg(cycle, days ORDER BY cycle) FROM days) AS days,
        (SELECT json_object_agg(book, sequence) FROM view.checkpoints) AS sequences
 """
 
@@ -42,7 +46,8 @@ SELECT (SELECT json_agg(id ORDER BY id) FROM records) AS records,
 class Known:
     """What is known of a person. `records` are all ids under which he is kept; `others` are rows of nominations.
 
-    `numbers` are those rows' numbers in their order: not a fact of a decision, but whom to tell of an overlap.
+    `numbers` are those rows' numbers in their order: not a fact of a decision, but whom to tell of an overlap. `days`
+    are the centralised days that stand for him in each cycle; what was reversed counts for nothing (edge case 57).
     """
 
     records: tuple[UUID, ...]
@@ -50,13 +55,14 @@ class Known:
     numbers: tuple[str, ...]
     barred: tuple[tuple[date, date], ...]
     sequences: Mapping[str, int]
+    days: Mapping[str, int]
 
 
 async def of_person(database: Database, person: UUID, but_number: str) -> Known:
     """What is known of a person beyond the nomination `but_number`; for the system."""
     row = await database.fetchrow(_KNOWN, str(person), but_number, MAX_RECORDS)
     assert row is not None, "a selection of scalars gives a row"
-    read = {name: orjson.loads(row[name] or "null") for name in ("records", "others", "barred", "sequences")}
+    read = {name: orjson.loads(row[name] or "null") for name in ("records", "others", "barred", "sequences", "days")}
     others = read["others"] or ()
     return Known(
         records=tuple(UUID(each) for each in read["records"] or [str(person)]),
@@ -66,4 +72,5 @@ async def of_person(database: Database, person: UUID, but_number: str) -> Known:
             (date.fromisoformat(each["starts"]), date.fromisoformat(each["until"])) for each in read["barred"] or ()
         ),
         sequences=read["sequences"] or {},
+        days=read["days"] or {},
     )

@@ -1,6 +1,13 @@
 """How an event changes an organisation's row. Keys and webhook endpoints only move its version."""
 
-from domain.institution import EVENTS, InstitutionClosed, InstitutionContactChanged, InstitutionRegistered
+from domain.institution import (
+    EVENTS,
+    HostReinstated,
+    HostSuspended,
+    InstitutionClosed,
+    InstitutionContactChanged,
+    InstitutionRegistered,
+)
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, place
@@ -24,6 +31,7 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
             "generated": happened.generated,
             "registered_at": event.recorded_at,
             "successor": "",
+            "suspended_until": None,
             **where,
         }
     if row is None:
@@ -33,6 +41,10 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
             return {**row, "successor": happened.successor, **where}
         case InstitutionContactChanged():
             return {**row, "email": happened.email, **where}
+        case HostSuspended():
+            return {**row, "suspended_until": happened.until, **where}
+        case HostReinstated():
+            return {**row, "suspended_until": None, **where}
     return {**row, **where}
 
 

@@ -1,7 +1,7 @@
 """The organisations that take part."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from domain.decision import Actor
@@ -39,6 +39,7 @@ class InstitutionRow:
     generated: bool
     registered_at: datetime
     successor: str
+    suspended_until: date | None
 
 
 def _seen_by(viewer: Actor) -> Where:

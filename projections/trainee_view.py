@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from domain.decision import Event
 from domain.numbers import parse_stream_name
 from domain.trainee_class_messages import ClassChanged, PlaceLost
+from domain.trainee_correction_messages import OutcomeCorrected
 from domain.trainee_messages import (
     EVENTS,
     AbsenceExcused,
@@ -58,7 +59,7 @@ FOLLOW_UPS: dict[type[Event], str] = {
 }
 
 
-_NEW: dict[str, Any] = {"follow_up": "", "withdrawal_reason": ""}
+_FIRST: dict[str, Any] = {"follow_up": "", "corrected_sequence": 0, "withdrawal_reason": ""}
 
 
 def _number(event: RecordedEvent) -> str:
@@ -70,16 +71,19 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     happened = EVENTS.read(event)
     where = place(row, event)
     state = evolve(row["state"] if row is not None else None, happened)
-    columns: dict[str, Any] = dict(row) if row is not None else dict(_NEW, number=number)
+    columns: dict[str, Any] = dict(row) if row is not None else {"number": number, **_FIRST}
     if isinstance(happened, TraineeNominated):
         columns |= {"subject": happened.subject, "position": happened.position, "rural": happened.rural}
         columns |= {"priority": list(happened.grounds.priority) if happened.grounds else [], "centralised_days": 0}
     if isinstance(happened, TrainingCompleted):
         columns["centralised_days"] = happened.centralised_days
+    if isinstance(happened, OutcomeCorrected):
+        columns |= _taken_back(happened, columns, event)
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
-    if isinstance(happened, TraineeEnrolled):
-        # The cancelled class does not count any more once there is another one (edge case 22).
-        columns["class_cancelled_at"] = None
+    if isinstance(happened, TraineeEnrolled) and columns.get("class_cancelled_at") is not None:
+        # The cancelled class does not count any more once there is another one (edge case 22), and what was confirmed
+        # there was not confirmed here.
+        columns |= {"class_cancelled_at": None, "confirmed_at": None, "registered_at": None}
     if isinstance(happened, NominationWithdrawn | AttendanceDeclined):
         columns["withdrawal_reason"] = happened.reason
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
@@ -106,9 +110,18 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "certificate": state.certificate,
         "restriction": state.restriction,
         "identity_review": state.identity_review,
+        "frozen_until": state.frozen_until,
         "state": state,
         **of_case(case_of(number, state)),
     }
+
+
+def _taken_back(corrected: OutcomeCorrected, columns: dict[str, Any], event: RecordedEvent) -> dict[str, Any]:
+    """The milestones that a correction makes untrue; what it becomes instead is said by the events that follow."""
+    gone: dict[str, Any] = dict.fromkeys(("completed_at", "dismissed_at", "not_completed_at", "excused_at"))
+    if corrected.becomes in ("in-training", "completed", "not-completed"):
+        gone |= {"no_show_at": None, "registered_at": columns.get("registered_at") or event.recorded_at}
+    return gone | {"follow_up": "", "centralised_days": 0, "corrected_sequence": event.sequence}
 
 
 def _milestone(happened: Event, at: datetime) -> dict[str, datetime]:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from domain.bulletin import CaseRecord
 from domain.decision import Actor
+from domain.trainee_state import BEFORE_REGISTRATION
 from projections import query
 from projections.query import Page, Where
 from projections.schema import Database
@@ -17,6 +18,9 @@ OWN: Final = {"county": "county", "school": "school", "host": "host"}
 WITHOUT_OUTCOME: Final = ("enrolled", "confirmed", "in-training")
 """Phases of a trainee in a class of whom it is not yet known what became of him. Absence is an outcome."""
 
+MAX_IN_FLIGHT: Final = 100
+"""More nominations of one person than this are not under way in any campaign."""
+
 RECORDS_PAGE: Final = 5_000
 _FIRST_RECORDS_AFTER: Final = ""
 
@@ -25,10 +29,17 @@ SELECT DISTINCT county FROM view.trainees WHERE campaign = $1 AND NOT closed AND
 """
 _OPEN = "SELECT count(*) FROM view.trainees WHERE campaign = $1 AND NOT closed"
 _WITHOUT_OUTCOME = "SELECT count(*) FROM view.trainees WHERE training_class = $1 AND phase = ANY($2)"
+_IN_FLIGHT = """
+SELECT number, campaign, county, version FROM view.trainees
+WHERE person = $1 AND NOT closed AND phase = ANY($2) AND (frozen_until IS NOT NULL) = $3 ORDER BY number LIMIT $4
+"""
+_LAST_CORRECTION = "SELECT coalesce(max(corrected_sequence), 0) FROM view.trainees WHERE campaign = $1"
 _RECORDS = """
 SELECT number, county, host, selected_at IS NOT NULL AS selected, given_up_at IS NOT NULL AS given_up,
-       enrolled_at IS NOT NULL AS enrolled, confirmed_at IS NOT NULL AS confirmed,
-       registered_at IS NOT NULL AS registered, no_show_at IS NOT NULL AS no_show, excused_at IS NOT NULL AS excused,
+       class_cancelled_at IS NULL AND enrolled_at IS NOT NULL AS enrolled,
+       class_cancelled_at IS NULL AND confirmed_at IS NOT NULL AS confirmed,
+       class_cancelled_at IS NULL AND registered_at IS NOT NULL AS registered,
+       no_show_at IS NOT NULL AS no_show, excused_at IS NOT NULL AS excused,
        completed_at IS NOT NULL AS completed, dismissed_at IS NOT NULL AS dismissed,
        not_completed_at IS NOT NULL AS not_completed
 FROM view.trainees WHERE campaign = $1 AND number > $2 ORDER BY number LIMIT $3
@@ -84,6 +95,18 @@ class TraineeRow:
     class_cancelled_at: datetime | None
     withdrawal_reason: str
     closed_at: datetime | None
+    frozen_until: date | None
+    corrected_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightRow:
+    """A nomination on its way to its training."""
+
+    number: str
+    campaign: str
+    county: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +218,15 @@ async def records(database: Database, campaign: str) -> AsyncIterator[CaseRecord
             yield CaseRecord(**columns)
         if len(found) < RECORDS_PAGE:
             return
+
+
+async def in_flight(database: Database, person: UUID, *, frozen: bool) -> tuple[InFlightRow, ...]:
+    """The person's nominations before 报到 that stand still, or that do not; for the system."""
+    found = await database.fetch(_IN_FLIGHT, person, list(BEFORE_REGISTRATION), frozen, MAX_IN_FLIGHT)
+    return tuple(InFlightRow(**record) for record in found)
+
+
+async def last_correction(database: Database, campaign: str) -> int:
+    """The sequence of the campaign's last correction of an outcome, 0 when there was none; for the system."""
+    sequence: int = await database.fetchval(_LAST_CORRECTION, campaign)
+    return sequence

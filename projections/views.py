@@ -11,6 +11,7 @@ from projections.quota_view import QUOTAS
 from projections.restriction_view import RESTRICTIONS
 from projections.rows import View
 from projections.trainee_view import TRAINEES
+from projections.training_days_view import TRAINING_DAYS
 
 VIEWS_BY_KIND: Final[dict[str, tuple[View, ...]]] = {
     "trainee": (TRAINEES,),
@@ -20,7 +21,11 @@ VIEWS_BY_KIND: Final[dict[str, tuple[View, ...]]] = {
     "institution": (INSTITUTIONS,),
     "quota": (QUOTAS,),
     "campaign": (CAMPAIGNS, BULLETINS),
+    "bulletin": (BULLETINS,),
+    "training-days": (TRAINING_DAYS,),
     "person": (PERSONS,),
 }
 
-ALL_VIEWS: Final[tuple[View, ...]] = tuple(view for views in VIEWS_BY_KIND.values() for view in views)
+ALL_VIEWS: Final[tuple[View, ...]] = tuple(
+    {view.table: view for views in VIEWS_BY_KIND.values() for view in views}.values()
+)

@@ -37,7 +37,7 @@ async def xunji(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Run a command of `xunji` on a database whose book has three sealed events."""
     await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
-    for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", MASTER_KEY), ("INDEX", INDEX_KEY)):
+    for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", MASTER_KEY), ("INDEX", INDEX_KEY), ("LINK", INDEX_KEY)):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", base64.b64encode(key).decode())
     async with asyncpg.create_pool(database_url, min_size=1, max_size=3) as pool:
         ledger = Ledger(pool)

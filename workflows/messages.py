@@ -21,6 +21,7 @@ WORKFLOW_TYPES: dict[ProcessKind, str] = {
     "restriction": "Restriction",
 }
 MAILBOX_WORKFLOW_TYPE = "Mailbox"
+BULLETINS_WORKFLOW_TYPE = "Bulletins"
 REFUSED = "Refused"
 """The `type` of the ApplicationError that carries a refusal to the caller; its first detail is a `Refusal`."""
 
@@ -145,3 +146,10 @@ class BatchResult(WorkflowMessage):
     left: int
     problem: str = ""
     retry_after_seconds: float | None = None
+
+
+class BulletinRun(WorkflowMessage):
+    """What a run of the schedule did: campaigns looked at, and what was published (`campaign:period:version`)."""
+
+    campaigns: int
+    published: tuple[str, ...] = ()

@@ -45,6 +45,8 @@ LISTING_INTERVAL = timedelta(seconds=5)
 command itself (docs/decisions/0009). The end of a case is always written at once."""
 TIMER_COMMAND = "pass-deadline"
 TOO_EARLY = "too_early"
+READ_WHEN_WOKEN = "read-when-woken"
+"""The patch since which a woken case without a timer reads its stream: another process may have added to it."""
 
 
 class ProcessWorkflow:
@@ -80,15 +82,19 @@ class ProcessWorkflow:
         if self._start.new:
             await workflow.wait_condition(lambda: self._receipt is not None or self._refused)
         elif self._receipt is None:
-            load = LoadCase(kind=self.kind, number=self._start.number, campaign=self._start.campaign)
-            async with self._lock:
-                loaded: Outcome = await workflow.execute_local_activity(
-                    "load_case", load, result_type=Outcome, start_to_close_timeout=REMOTE_TIMEOUT
-                )
-            # A stream that does not exist leaves nothing to wait for.
-            self._refused = loaded.receipt is None
-            if loaded.receipt is not None:
-                self._show(loaded.receipt)
+            await self._read_again()
+
+    async def _read_again(self) -> None:
+        """Know the case as the ledger has it."""
+        load = LoadCase(kind=self.kind, number=self._start.number, campaign=self._start.campaign)
+        async with self._lock:
+            loaded: Outcome = await workflow.execute_local_activity(
+                "load_case", load, result_type=Outcome, start_to_close_timeout=REMOTE_TIMEOUT
+            )
+        # A stream that does not exist leaves nothing to wait for.
+        self._refused = loaded.receipt is None
+        if loaded.receipt is not None:
+            self._show(loaded.receipt)
 
     async def while_in(self, *phases: str) -> None:
         """Wait for commands and keep the case's timer, for as long as it is in one of `phases`."""
@@ -126,6 +132,8 @@ class ProcessWorkflow:
 
         if armed_for is None or receipt.wait_seconds is None:
             await workflow.wait_condition(moved_on)
+            if self._woken and workflow.patched(READ_WHEN_WOKEN):
+                await self._read_again()
             self._woken = False
             return
         try:

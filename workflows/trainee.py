@@ -138,3 +138,19 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="change-school", description="Pass the case to another school (学校撤并).")
     async def change_school(self, message: CommandMessage) -> Receipt:
         return await self.handle("change-school", message)
+
+    @workflow.update(name="resume", description="Let a frozen nomination go on, on a waiver (恢复).")
+    async def resume(self, message: CommandMessage) -> Receipt:
+        return await self.handle("resume", message)
+
+    @workflow.update(name="correct", description="The city corrects an outcome, also after closing (更正).")
+    async def correct(self, message: CommandMessage) -> Receipt:
+        return await self.handle("correct", message)
+
+    @workflow.update(name="reissue-certificate", description="Issue the certificate anew, with its date (换发).")
+    async def reissue_certificate(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reissue-certificate", message)
+
+    @workflow.update(name="record-late-answer", description="Keep an answer that came too late; nothing moves.")
+    async def record_late_answer(self, message: CommandMessage) -> Receipt:
+        return await self.handle("record-late-answer", message)

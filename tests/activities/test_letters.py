@@ -18,15 +18,18 @@ EVENT_TYPES = {
     for type_ in module.EVENTS.types()
 }
 NOTICES_OF_THEIR_OWN = {
+    "bulletin.published",
     "class.check_in_late",
     "class.days_short",
     "class.past_soft_end",
     "identity.review_needed",
+    "institution.reinstated",
+    "institution.suspended",
     "nomination.received",
     "trainee.dates_overlap",
     "trainee.selected",
 }
-"""Types of notices that are not also types of events."""
+"""Types of notices that are not also types of events, or of events of other books."""
 SILENT = {
     "attendance.confirmed",
     "attendance.marked",
@@ -42,6 +45,8 @@ SILENT = {
     "nomination.approved",
     "nomination.resubmitted",
     "restriction.recorded",
+    "restriction.waiver_used",
+    "certificate.revoked",
     "trainee.nominated",
     "trainee.registered",
 }
@@ -54,6 +59,7 @@ TO_TEACHERS = {
     "restriction.imposed",
     "restriction.dropped",
     "restriction.expired",
+    "restriction.reversed",
 }
 
 

@@ -40,9 +40,15 @@ EXAMPLES: dict[str, Any] = {
     "duties": [{"staff": "t-07", "duty": "head", "hours": 20}],
     "finding": "same-person",
     "school": "410181-s02",
+    "becomes": "in-training",
+    "waiver": "zz22-410181-00001-r1",
+    "answer": "completed",
+    "said_on": "2022-12-01",
+    "campaign": "2022-zhengzhou",
+    "project_type": "gp1",
 }
 UUID_TEXT = "00000000-0000-4000-8000-000000000001"
-TEXT_REASONS = {"impose", "drop", "review-identity"}
+TEXT_REASONS = {"impose", "drop", "review-identity", "waive", "reverse"}
 
 
 def body_of(name: str, command: type[BaseModel]) -> dict[str, Any]:
@@ -61,7 +67,7 @@ def commands() -> Iterator[tuple[ProcessWithCommands, str, str, dict[str, Any]]]
     for name, command in commands_of_people("class").items():
         if name != "plan":
             yield "class", name, "/v1/classes/{number}/" + name, body_of(name, command)
-    for name in ("serve", "object", "impose", "drop"):
+    for name in ("serve", "fail-service", "object", "impose", "drop", "waive", "reverse"):
         command = commands_of_people("restriction")[name]
         yield "restriction", name, "/v1/restrictions/{number}/" + name, body_of(name, command)
 
@@ -81,7 +87,7 @@ async def test_every_command_for_one_knows_its_roles(api: API, role: KeyRole) ->
         assert api.problem(response) == ("unknown-number" if is_own else "not-your-part"), (path, role)
         assert response.status_code == (404 if is_own else 403), (path, role)
         seen += 1
-    assert seen == 22 + 12 + 4
+    assert seen == 26 + 12 + 7
 
 
 @pytest.mark.parametrize("role", KEY_ROLES)
@@ -118,6 +124,8 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         **{f"/v1/people/{UUID_TEXT}/{name}": ("bureau",) for name in ("correct", "transfer", "join", "erase")},
         "/v1/webhook-endpoints": KEY_ROLES,
         f"/v1/classes/{api.plan.number_prefix}-c-{HOST}-01/attendance": ("host",),
+        f"/v1/institutions/{HOST}/suspend": ("bureau",),
+        f"/v1/institutions/{HOST}/reinstate": ("bureau",),
         "/v1/clock/advance": ("bureau",),
         "/v1/clock/speed": ("bureau",),
     }
@@ -146,6 +154,9 @@ def test_every_route_but_the_public_ones_asks_for_a_scope() -> None:
         "/v1/ledger/{book}/checkpoint",
         "/v1/healthz",
         "/v1/readyz",
+        "/v1/certificates/{number}/verification",
+        "/certificates/{number}",
+        "/objections/{token}",
         "/docs",
         "/problems",
         "/problems/{slug}",

@@ -10,6 +10,7 @@ from domain.agenda import Item
 from domain.decision import SYSTEM, Actor, Block, Clear, Command, Count, Decision, Refusal, Release, Take
 from domain.restriction_messages import RestrictionProposed
 from domain.trainee_context import Facts
+from domain.trainee_correction_messages import Correct, RecordLateAnswer, ReissueCertificate, Resume
 from domain.trainee_messages import (
     COMMANDS,
     EVENTS,
@@ -502,6 +503,10 @@ EXAMPLES: dict[str, Command] = {
     "pass-deadline": PassDeadline(),
     "review-identity": ReviewIdentity(finding="same-person", decided_by="b7", reasons="r"),
     "change-school": ChangeSchool(school="410181-s02", document="d"),
+    "resume": Resume(waiver="zz22-410181-00009-r1"),
+    "correct": Correct(becomes="in-training", decided_by="staff-07", reason="r", document="d"),
+    "reissue-certificate": ReissueCertificate(reason="name", document="d"),
+    "record-late-answer": RecordLateAnswer(answer="completed", said_on=ENDS, document="d"),
     "nominate": NOMINATION,
 }
 HISTORIES = {
@@ -543,7 +548,7 @@ def test_every_command_in_every_phase_by_everybody_is_decided_and_never_moves_a_
 
 
 def test_every_event_has_a_wire_type_and_reads_back() -> None:
-    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 28
+    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 34
     for history in HISTORIES.values():
         for event in history:
             assert EVENTS.parse(event.type, event.model_dump(mode="json")) == event

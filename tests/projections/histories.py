@@ -8,12 +8,15 @@ from uuid import UUID, uuid4, uuid5
 
 from domain import (
     attendance,
+    bulletin_publication,
     campaign,
     institution,
     restriction_messages,
+    trainee_correction_messages,
     trainee_messages,
     trainee_review_messages,
     training_class,
+    training_days,
 )
 from domain import person as persons
 from domain.bulletin import BulletinRow
@@ -40,6 +43,8 @@ CATALOGUES: dict[str, EventCatalogue] = {
     "quota": campaign.QUOTA_EVENTS,
     "campaign": campaign.EVENTS,
     "person": persons.EVENTS,
+    "bulletin": bulletin_publication.EVENTS,
+    "training-days": training_days.EVENTS,
 }
 
 
@@ -125,12 +130,32 @@ IDENTITY_REVIEWED = trainee_review_messages.IdentityReviewed(
 SCHOOL_CHANGED = trainee_review_messages.SchoolChanged(
     by=BY, former="410181-s00", school="410181-s01", document="doc-6"
 )
+FROZEN = trainee_correction_messages.NominationFrozen(until=date(2025, 11, 5))
+RESUMED = trainee_correction_messages.NominationResumed(by="bureau:zzedu", waived=True)
+REVOKED = trainee_correction_messages.CertificateRevoked(
+    certificate="zz22-cert-00001", by="bureau:zzedu", reason="outcome_corrected"
+)
+REISSUED = trainee_correction_messages.CertificateReissued(
+    certificate="zz22-cert-00002", supersedes="zz22-cert-00001", by="bureau:zzedu", reason="name", document="doc-5"
+)
+LATE = trainee_correction_messages.LateAnswerRecorded(
+    answer="completed", said_on=date(2022, 12, 1), document="doc-6", by="host:h001", phase="closed"
+)
+
+
+def corrected(was: str, becomes: str) -> Event:
+    return trainee_correction_messages.OutcomeCorrected(
+        was=was, becomes=becomes, by="bureau:zzedu", decided_by="officer-1", reason="mistaken list", document="doc-7"
+    )
+
 
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
     NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED, CLASS_CHANGED, PLACE_LOST,
     IDENTITY_REVIEWED, SCHOOL_CHANGED,
+    FROZEN, RESUMED, REVOKED, REISSUED, LATE,
+    *(corrected("absent", becomes) for becomes in ("in-training", "completed", "not-completed", "excused", "absent")),
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -149,6 +174,7 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "unconfirmed": (*SELECTED, ENROLLED, REGISTERED, LEAVE_REQUESTED, LEAVE_REFUSED),
     "class-changed": (*IN_CLASS, CLASS_CHANGED),
     "place-lost": (*IN_CLASS, CLASS_CHANGED, PLACE_LOST),
+    "placed-again": (*IN_CLASS, REGISTERED, PLACE_LOST, ENROLLED),
     "absent": (*IN_CLASS, NO_SHOW),
     "unexcused": (*IN_CLASS, NO_SHOW, UNEXCUSED),
     "excused": (*IN_CLASS, NO_SHOW, EXCUSED),
@@ -158,6 +184,11 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "following-up": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, SENT_BACK),
     "closed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED),
     "lapsed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, OVERDUE, LAPSED),
+    "frozen": (COUNTY_APPROVED, FROZEN),
+    "resumed": (COUNTY_APPROVED, FROZEN, RESUMED, CITY_APPROVED),
+    "taken-back": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, REVOKED, corrected("following-up", "in-training")),
+    "found-present": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "completed"), COMPLETED, REISSUED, LATE),
+    "excused-late": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "excused"), EXCUSED),
 }
 """Whole lives after the nomination; together they hold every event of a nomination."""
 
@@ -292,6 +323,25 @@ RESTRICTION_LIVES: dict[str, tuple[Event, ...]] = {
         IMPOSED,
         restriction_messages.RestrictionExpired(),
     ),
+    "reversed": (
+        SERVED,
+        restriction_messages.ServiceFailed(by=BY, via="mail", reason="returned", serve_by=day(62)),
+        SERVED,
+        restriction_messages.ObjectionWindowClosed(),
+        IMPOSED,
+        restriction_messages.RestrictionWaived(
+            by="bureau:zzedu",
+            decided_by="officer-1",
+            reasons="the only teacher of the subject",
+            document="doc-8",
+            campaign=BOOK,
+            project_type="gp2",
+        ),
+        restriction_messages.WaiverUsed(campaign=BOOK, project_type="gp2", trainee="zz22-410181-00077"),
+        restriction_messages.RestrictionReversed(
+            by="bureau:zzedu", decided_by="officer-1", reasons="the list was wrong", document="doc-10"
+        ),
+    ),
 }
 
 
@@ -307,6 +357,15 @@ INSTITUTION_LIFE: tuple[Event, ...] = (
     institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
     institution.InstitutionContactChanged(by="bureau:zzedu", email="new@example.invalid"),
     institution.InstitutionClosed(by="bureau:zzedu", successor="410182", document="doc-10"),
+    institution.HostSuspended(
+        by="bureau:zzedu",
+        decided_by="officer-1",
+        reasons="two classes without a list",
+        document="doc-11",
+        starts=date(2022, 11, 1),
+        until=date(2023, 11, 1),
+    ),
+    institution.HostReinstated(by="bureau:zzedu", decided_by="officer-1", reasons="put right"),
 )
 
 
@@ -354,6 +413,47 @@ CAMPAIGN_LIFE: tuple[Event, ...] = (
     bulletin("counties", rows=(BulletinRow(organisation="410181", assigned=30, selected=27),)),
     bulletin("hosts"),
     campaign.CampaignClosed(),
+)
+
+
+def published(version: int = 1) -> Event:
+    return bulletin_publication.BulletinPublished(
+        kind="counties",
+        period="2022-09-24",
+        version=version,
+        as_of=day(30),
+        as_of_sequence=7,
+        reason="scheduled",
+        formulas=2,
+        rows=(BulletinRow(organisation="410181", assigned=30, selected=27),),
+    )
+
+
+DAYS_LIFE: tuple[Event, ...] = (
+    training_days.DaysCredited(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        project_type="gp1",
+        starts=date(2022, 10, 10),
+        centralised_days=7,
+        online_days=2,
+        hours=72,
+        certificate="zz22-410181-00001-c1",
+    ),
+    training_days.DaysReversed(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        centralised_days=-7,
+        online_days=-2,
+        hours=-72,
+        certificate="zz22-410181-00001-c1",
+        reason="mistaken list",
+        document="doc-7",
+    ),
 )
 
 
@@ -412,6 +512,8 @@ def world() -> tuple[Stream, ...]:
                 persons.PersonJoined(into=person(97), by=BY, decided_by="b7", reasons="doc-9"),
             ),
         ),
+        Stream(BOOK, f"bulletin/{BOOK}", (published(),)),
+        Stream("people", f"training-days/{person(1)}:2021-2025", DAYS_LIFE),
         *restrictions,
         *cases,
     )

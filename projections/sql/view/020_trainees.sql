@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS trainees (
     class_cancelled_at  timestamptz,
     withdrawal_reason   text NOT NULL,
     closed_at           timestamptz CHECK ((closed_at IS NOT NULL) = closed),
+    frozen_until        date,
+    corrected_sequence  bigint NOT NULL,
     state               jsonb NOT NULL
 ) WITH (fillfactor = 60);
 CREATE INDEX IF NOT EXISTS trainees_by_campaign ON trainees (campaign, number);
@@ -58,3 +60,4 @@ CREATE INDEX IF NOT EXISTS trainees_in_order ON trainees (campaign, project_type
     WHERE phase = 'nominated';
 CREATE INDEX IF NOT EXISTS trainees_to_review ON trainees (number) WHERE identity_review = 'open' AND NOT closed;
 CREATE INDEX IF NOT EXISTS trainees_open ON trainees (campaign, number) WHERE NOT closed;
+CREATE INDEX IF NOT EXISTS trainees_corrected ON trainees (campaign, corrected_sequence) WHERE corrected_sequence > 0;

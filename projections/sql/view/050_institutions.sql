@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS institutions (
     gb_code       text,
     generated     boolean NOT NULL,
     registered_at timestamptz NOT NULL,
-    successor     text COLLATE "C" NOT NULL DEFAULT ''
+    successor     text COLLATE "C" NOT NULL DEFAULT '',
+    suspended_until date
 );
 CREATE INDEX IF NOT EXISTS institutions_by_parent ON institutions (parent, id);

@@ -28,8 +28,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant
+from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant, off_holidays
 from domain.numbers import quota_line
+from domain.seat_rules import DEFAULT_SEAT_RULES, SeatRules
 
 Source = Literal["notice", "ours", "invented"]
 """notice: it says so. ours: it leaves that open and we chose. invented: stands in for a missing annex."""
@@ -334,6 +335,8 @@ class Plan(Part):
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
     quotas: Quotas
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=999)]
+    # Left out of the canonical form when it says nothing of its own, so that plans adopted before keep their digest.
+    seat_rules: SeatRules = Field(default=DEFAULT_SEAT_RULES, exclude_if=lambda rules: rules == DEFAULT_SEAT_RULES)
 
     def project_type(self, project_type_id: str) -> ProjectType:
         """Raises UnknownInPlanError."""
@@ -391,9 +394,9 @@ class Plan(Part):
         )
 
     def selection_deadline(self, level: SelectionLevel) -> datetime:
-        """The level's last instant of selection, UTC."""
+        """The level's last instant of selection by the policy for days off, UTC."""
         deadline: Deadline = getattr(self.dates.selection, level)
-        return deadline.at
+        return off_holidays(deadline.at, self.seat_rules.deadline_on_holiday, self.rules.unpublished_calendar_year)
 
     def add_working_days(self, instant: datetime, working_days: int) -> datetime:
         """24:00 of the n-th working day after the day of `instant`, UTC.

@@ -2,7 +2,7 @@
 
 `LIFECYCLE` is the table of the regulation (domain.md §2): for each command the phases in which it is allowed and the
 roles whose step it is. The modules `trainee_selection`, `trainee_training` and `trainee_outcome`
-hold one function for each line of that table.
+hold one function for each line of that table, `trainee_waiting` and `trainee_substitution` those for seats.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from typing import Any
 
 from domain import trainee_outcome as outcome
 from domain import trainee_selection as selection
+from domain import trainee_substitution as substitution
 from domain import trainee_training as training
+from domain import trainee_waiting as waiting
 from domain.decision import Actor, Command, Refusal, Role, Step, steps_from
 from domain.refusals import refuse
 from domain.trainee_context import Context, Outcome
@@ -38,6 +40,15 @@ from domain.trainee_messages import (
     SubmitFollowUp,
     Withdraw,
 )
+from domain.trainee_seat_messages import (
+    AcceptSeat,
+    DeclineSeat,
+    OfferSeat,
+    ReassignHost,
+    ReportImpersonation,
+    Substitute,
+    Waitlist,
+)
 from domain.trainee_state import BEFORE_REGISTRATION, Trainee
 
 _NOMINATORS: tuple[Role, ...] = ("school", "county")
@@ -47,12 +58,19 @@ LIFECYCLE: dict[type[Command], Step] = {
     Return: Step(("nominated", "county-approved"), ("county", "bureau")),
     Resubmit: Step(("nominated",), _NOMINATORS),
     Reject: Step(("nominated", "county-approved", "selected"), ("county", "bureau")),
-    Lapse: Step(("nominated", "county-approved", "enrolled"), ("system",)),
+    Waitlist: Step(("nominated",), ("county",)),
+    OfferSeat: Step(("waitlisted",), ("system",)),
+    AcceptSeat: Step(("offered",), _NOMINATORS),
+    DeclineSeat: Step(("offered",), _NOMINATORS),
+    Substitute: Step(("selected", "enrolled", "confirmed"), ("county",)),
+    ReassignHost: Step(("selected",), ("system",)),
+    Lapse: Step(("nominated", "waitlisted", "county-approved", "enrolled"), ("system",)),
     Withdraw: Step(BEFORE_REGISTRATION, (*_NOMINATORS, "bureau")),
     Enroll: Step(("selected",), ("host",)),
     Confirm: Step(("enrolled",), _NOMINATORS),
     Decline: Step(("enrolled",), _NOMINATORS),
     Register: Step(("enrolled", "confirmed"), ("host",)),
+    ReportImpersonation: Step(("enrolled", "confirmed"), ("host",)),
     RecordNoShow: Step(("confirmed",), ("host", "system")),
     Excuse: Step(("absent",), ("county", "bureau")),
     RequestLeave: Step(("in-training",), (*_NOMINATORS, "host")),
@@ -63,7 +81,7 @@ LIFECYCLE: dict[type[Command], Step] = {
     Fail: Step(("in-training",), ("host",)),
     SubmitFollowUp: Step(("following-up",), (*_NOMINATORS, "host")),
     ReviewFollowUp: Step(("following-up",), ("host",)),
-    PassDeadline: Step(("absent", "following-up"), ("system",)),
+    PassDeadline: Step(("nominated", "offered", "county-approved", "absent", "following-up"), ("system",)),
 }
 
 
@@ -91,6 +109,9 @@ def _guard(state: Trainee | None, command: Command, context: Context) -> Refusal
         return refuse("already_exists", number=context.number)
     if actor.role not in step.roles or not concerns(state, actor):
         return refuse("not_your_part", roles=" / ".join(step.roles))
+    if state.substituted_by and isinstance(command, Register | Confirm):
+        # A→B→C, and A turns up: the seat is another's, and only he is expected (edge case 18).
+        return refuse("substituted", number=context.number, substitute=state.substituted_by)
     if state.closed or state.phase not in step.phases:
         return refuse(
             "not_allowed_in_phase",
@@ -114,6 +135,13 @@ def allowed_commands(state: Trainee) -> list[str]:
     return [] if state.closed else steps_from(LIFECYCLE, state.phase)
 
 
+def _pass_deadline(state: Trainee, command: PassDeadline, context: Context) -> Outcome:
+    """Each part of the road keeps its own dates."""
+    if state.phase in ("nominated", "offered", "county-approved"):
+        return waiting.pass_deadline(state, command, context)
+    return outcome.pass_deadline(state, command, context)
+
+
 _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
     Approve: selection.approve,
     Return: selection.return_,
@@ -135,5 +163,12 @@ _DECIDERS: dict[type[Command], Callable[[Trainee, Any, Context], Outcome]] = {
     Complete: outcome.complete,
     SubmitFollowUp: outcome.submit_follow_up,
     ReviewFollowUp: outcome.review_follow_up,
-    PassDeadline: outcome.pass_deadline,
+    PassDeadline: _pass_deadline,
+    Waitlist: waiting.waitlist,
+    OfferSeat: waiting.offer_seat,
+    AcceptSeat: waiting.accept_seat,
+    DeclineSeat: waiting.decline_seat,
+    Substitute: substitution.substitute,
+    ReportImpersonation: substitution.report_impersonation,
+    ReassignHost: substitution.reassign_host,
 }

@@ -1,6 +1,8 @@
 """What the parts of the trainee's rules share: the context of a decision, and what a case gives back when it ends."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from domain import decision
@@ -12,9 +14,11 @@ from domain.decision import (
     Notice,
     Refusal,
     Release,
+    Start,
 )
-from domain.numbers import active_key, class_seat_key, quota_line, seat_key
-from domain.plan import Plan
+from domain.numbers import active_key, class_seat_key, quota_line, quota_number, seat_key
+from domain.plan import Plan, SelectionLevel
+from domain.seat_rules import offers_end
 from domain.trainee_state import Trainee
 from domain.training_class import TrainingClass
 
@@ -26,19 +30,42 @@ class Facts:
     """What a decision needs beyond its own stream, read just before it.
 
     `person_version` is the length of the person's stream; `training_class` the class that the command or the
-    case names, as its stream stands.
+    case names, as its stream stands. `reopened_until` is set where the selection was reopened for the case's county;
+    `removed_hosts` has the hosts that the campaign has removed, each with the one that takes over.
     """
 
     plan: Plan
     person_version: int = 0
     training_class: TrainingClass | None = None
+    reopened_until: datetime | None = None
+    removed_hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 Context = decision.Context[Facts]
 
 
+def late_until(context: Context, level: SelectionLevel) -> datetime:
+    """The level's cut-off, or the end of a reopening for this county if that is later (edge cases 43, 44)."""
+    deadline = context.facts.plan.selection_deadline(level)
+    reopened = context.facts.reopened_until
+    return deadline if reopened is None else max(deadline, reopened)
+
+
+def line_of(state: Trainee) -> str:
+    """The quota line that the case's seat is taken from."""
+    return state.seat_line or quota_line(state.project_type, state.county)
+
+
 def seat_of(state: Trainee) -> str:
-    return seat_key(state.campaign, quota_line(state.project_type, state.county))
+    return seat_key(state.campaign, line_of(state))
+
+
+def refilled(state: Trainee, context: Context, *, always: bool = False) -> tuple[Start, ...]:
+    """The line's process, which offers a seat that has just become free to whoever waits first (edge case 7)."""
+    seat_freed = state.seat_held and context.now < offers_end(context.facts.plan, state.project_type)
+    if not (always or seat_freed):
+        return ()
+    return (Start("quota", quota_number(state.campaign, line_of(state)), state.campaign),)
 
 
 def freed_seat(state: Trainee) -> tuple[ClaimRequest, ...]:

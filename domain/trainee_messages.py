@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+from domain.trainee_seat_messages import COMMAND_CLASSES, EVENT_CLASSES
 
 MAX_TEXT = 2_000
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -42,7 +43,7 @@ class LeaveReference(Message):
 
 
 class TraineeNominated(Event):
-    """提名: a school or a county put a teacher forward."""
+    """提名: a school or a county put a teacher forward. `substitutes` is whose seat he takes over, on `seat_line`."""
 
     type: ClassVar[str] = "trainee.nominated"
     campaign: str
@@ -57,16 +58,22 @@ class TraineeNominated(Event):
     years_of_service: int
     submitted_at: datetime
     deadline: datetime
+    substitutes: str = ""
+    seat_line: str = ""
 
 
 class NominationApproved(Event):
-    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host."""
+    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host.
+
+    `line` is the quota line of the seat when it is not the county's own.
+    """
 
     type: ClassVar[str] = "nomination.approved"
     level: Level
     by: str
     host: str = ""
     deadline: datetime | None = None
+    line: str = ""
 
 
 class NominationReturned(Event):
@@ -286,6 +293,7 @@ EVENTS = EventCatalogue(
     FollowUpReviewed,
     FollowUpOverdue,
     FollowUpLapsed,
+    *EVENT_CLASSES,
 )
 
 
@@ -308,10 +316,12 @@ class Nominate(Command):
 
 
 class Approve(Command):
-    """The county's or the city's yes, by the role of the sender. The city names the host."""
+    """The county's or the city's yes, by the role of the sender. The city names the host; the county may take the seat
+    from what it has delegated to the school."""
 
     name: ClassVar[str] = "approve"
     host: str = Field(default="", max_length=64)
+    quota: Literal["county", "school"] = "county"
 
 
 class Return(Command):
@@ -478,4 +488,5 @@ COMMANDS = CommandCatalogue(
     SubmitFollowUp,
     ReviewFollowUp,
     PassDeadline,
+    *COMMAND_CLASSES,
 )

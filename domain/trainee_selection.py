@@ -1,5 +1,7 @@
 """From nomination to the class door: nominate, approve, return, reject, lapse, withdraw."""
 
+from datetime import datetime
+
 from domain import calendar
 from domain.decision import (
     Actor,
@@ -12,7 +14,7 @@ from domain.decision import (
     Take,
 )
 from domain.eligibility import ineligible
-from domain.numbers import PEOPLE, active_key, restriction_key, stream_name
+from domain.numbers import PEOPLE, active_key, quota_line, restriction_key, seat_key, stream_name
 from domain.person import PersonRegistered
 from domain.plan import Plan
 from domain.refusals import in_words, refuse
@@ -21,7 +23,9 @@ from domain.trainee_context import (
     Outcome,
     freed,
     freed_seat,
+    late_until,
     notice,
+    refilled,
     seat_of,
     told_host,
 )
@@ -47,8 +51,20 @@ from domain.trainee_state import Trainee
 def nominate(command: Nominate, context: Context) -> Outcome:
     plan = context.facts.plan
     reasons = ineligible(plan, command, context.now)
+    if context.facts.reopened_until is not None and context.now < context.facts.reopened_until:
+        reasons = tuple(each for each in reasons if each.code != "deadline_passed")
     if reasons:
         return Refusal(reasons=reasons, rule_version=plan.sha256())
+    forward = put_forward(command, context, number=context.number, deadline=late_until(context, "county"))
+    notices = (notice(context, command.county, "nomination.received", project_type=command.project_type),)
+    return Decision(forward.events, forward.others, forward.claims, notices if context.actor.role == "school" else ())
+
+
+def put_forward(
+    command: Nominate, context: Context, *, number: str, deadline: datetime, substitutes: str = "", line: str = ""
+) -> Decision:
+    """The first event of a nomination whose conditions are met, with what must hold at that instant."""
+    plan = context.facts.plan
     person = command.person.id
     nominated = TraineeNominated(
         campaign=plan.id,
@@ -62,18 +78,19 @@ def nominate(command: Nominate, context: Context) -> Outcome:
         rural=command.rural,
         years_of_service=command.years_of_service,
         submitted_at=context.now,
-        deadline=plan.selection_deadline("county"),
+        deadline=deadline,
+        substitutes=substitutes,
+        seat_line=line,
     )
     others: tuple[StreamEvents, ...] = ()
     if context.facts.person_version == 0:
         registered = PersonRegistered(person=person, sealed=command.person.sealed)
         others = (StreamEvents(PEOPLE, stream_name("person", str(person)), 0, (registered,)),)
     claims: tuple[ClaimRequest, ...] = (
-        Take(active_key(person, plan.id, command.project_type), context.number),
+        Take(active_key(person, plan.id, command.project_type), number),
         Clear(restriction_key(person), calendar.local_date(context.now)),
     )
-    notices = (notice(context, command.county, "nomination.received", project_type=command.project_type),)
-    return Decision((nominated,), others, claims, notices if context.actor.role == "school" else ())
+    return Decision((nominated,), others, claims)
 
 
 def approve(state: Trainee, command: Approve, context: Context) -> Outcome:
@@ -83,18 +100,31 @@ def approve(state: Trainee, command: Approve, context: Context) -> Outcome:
     of_county = context.actor.role == "county"
     if of_county != (state.phase == "nominated"):
         return refuse("not_your_part", roles="county" if state.phase == "nominated" else "bureau")
-    deadline = plan.selection_deadline("county") if of_county else plan.selection_deadline("city")
+    own_deadline = state.deadline if state.timer else None
+    deadline = own_deadline or late_until(context, "county" if of_county else "city")
     if context.now >= deadline:
         return refuse("deadline_passed", deadline=in_words(deadline))
     if of_county:
-        approved = NominationApproved(level="county", by=str(context.actor), deadline=plan.selection_deadline("city"))
-        return Decision((approved,), claims=(Count(seat_of(state), +1),))
+        return _approved_by_county(state, command, own_deadline or late_until(context, "city"), context)
+    if command.host in context.facts.removed_hosts:
+        return refuse("host_removed", field="/host", host=command.host)
     unfit = _unfit_host(plan, state, command.host)
     if unfit is not None:
         return unfit
     approved = NominationApproved(level="city", by=str(context.actor), host=command.host)
     selected = notice(context, command.host, "trainee.selected", project_type=state.project_type, county=state.county)
     return Decision((approved,), notices=(selected,))
+
+
+def _approved_by_county(state: Trainee, command: Approve, deadline: datetime, context: Context) -> Decision:
+    by = str(context.actor)
+    if state.seat_held:
+        # A substitute brings his seat along; it counts once (edge case 20).
+        return Decision((NominationApproved(level="county", by=by, deadline=deadline),))
+    line = quota_line(state.project_type, state.school) if command.quota == "school" else ""
+    approved = NominationApproved(level="county", by=by, deadline=deadline, line=line)
+    seat = seat_key(state.campaign, line) if line else seat_of(state)
+    return Decision((approved,), claims=(Count(seat, +1),))
 
 
 def _unfit_host(plan: Plan, state: Trainee, host_id: str) -> Refusal | None:
@@ -116,9 +146,13 @@ def return_(state: Trainee, command: Return, context: Context) -> Outcome:
     if wrong is not None:
         return wrong
     level: Level = "county" if state.phase == "nominated" else "city"
-    returned = NominationReturned(level=level, by=str(context.actor), reason=command.reason, seat_freed=state.seat_held)
+    # A substitute keeps the seat that he has taken over while he is corrected.
+    seat_freed = state.seat_held and not state.substitutes
+    returned = NominationReturned(level=level, by=str(context.actor), reason=command.reason, seat_freed=seat_freed)
     told = notice(context, state.school, "nomination.returned", level=level)
-    return Decision((returned,), claims=freed_seat(state), notices=(told,))
+    if not seat_freed:
+        return Decision((returned,), notices=(told,))
+    return Decision((returned,), claims=freed_seat(state), notices=(told,), starts=refilled(state, context))
 
 
 def resubmit(state: Trainee, command: Resubmit, context: Context) -> Outcome:
@@ -146,15 +180,18 @@ def _wrong_level(state: Trainee, actor: Actor) -> Refusal | None:
 def _rejected(state: Trainee, reasons: tuple[str, ...], context: Context) -> Decision:
     rejected = NominationRejected(by=str(context.actor), reasons=reasons, seat_freed=state.seat_held)
     told = notice(context, state.school, "nomination.rejected", reasons=list(reasons))
-    return Decision((rejected,), claims=freed(state, context), notices=(told,))
+    return Decision((rejected,), claims=freed(state, context), notices=(told,), starts=refilled(state, context))
 
 
 def lapse(state: Trainee, command: Lapse, context: Context) -> Outcome:
     if state.phase == "enrolled":
         return _withdrawn(state, "never_confirmed", context)
-    if state.deadline is not None and context.now < state.deadline:
-        return refuse("too_early", command=command.name, earliest=in_words(state.deadline))
-    return _rejected(state, ("deadline_passed",), context)
+    deadline = state.deadline
+    if deadline is not None and context.facts.reopened_until is not None and state.phase != "waitlisted":
+        deadline = max(deadline, context.facts.reopened_until)
+    if deadline is not None and context.now < deadline:
+        return refuse("too_early", command=command.name, earliest=in_words(deadline))
+    return _rejected(state, ("deadline_passed" if state.phase != "waitlisted" else "no_seat_left",), context)
 
 
 def withdraw(state: Trainee, command: Withdraw, context: Context) -> Outcome:
@@ -165,4 +202,9 @@ def _withdrawn(state: Trainee, why: str, context: Context) -> Decision:
     withdrawn = NominationWithdrawn(
         by=str(context.actor), reason=why, seat_freed=state.seat_held, place_freed=bool(state.training_class)
     )
-    return Decision((withdrawn,), claims=freed(state, context), notices=told_host(state, context, withdrawn))
+    return Decision(
+        (withdrawn,),
+        claims=freed(state, context),
+        notices=told_host(state, context, withdrawn),
+        starts=refilled(state, context),
+    )

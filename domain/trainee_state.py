@@ -5,6 +5,8 @@ nominated ─► county-approved ─► selected ─► enrolled ─► confirme
     ├─► rejected ◄──┘              │            │           │             └─► not-completed ──► restriction
     └─► withdrawn ◄────────────────┴────────────┴───────────┤
                                                             └─► absent ─► excused, or unexcused ─► restriction
+
+A nomination for which no seat is left waits beside this road: `trainee_waiting` draws it.
 """
 
 from collections.abc import Iterable
@@ -40,9 +42,21 @@ from domain.trainee_messages import (
     TrainingCompleted,
     TrainingNotCompleted,
 )
+from domain.trainee_seat_messages import (
+    HostReassigned,
+    ImpersonationReported,
+    SeatOfferAccepted,
+    SeatOfferDeclined,
+    SeatOffered,
+    SeatOfferLapsed,
+    SubstituteNamed,
+    TraineeWaitlisted,
+)
 
 Phase = Literal[
     "nominated",
+    "waitlisted",
+    "offered",
     "county-approved",
     "selected",
     "rejected",
@@ -61,6 +75,8 @@ Phase = Literal[
 ENDED: frozenset[str] = frozenset({"rejected", "withdrawn", "excused", "dismissed", "not-completed", "closed"})
 BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "nominated",
+    "waitlisted",
+    "offered",
     "county-approved",
     "selected",
     "enrolled",
@@ -68,6 +84,8 @@ BEFORE_REGISTRATION: tuple[Phase, ...] = (
 )
 WAITING_FOR = {
     "nominated": "the county's approval",
+    "waitlisted": "a seat to become free",
+    "offered": "an answer to the offered seat",
     "county-approved": "the city's approval",
     "selected": "the host to place the trainee in a class",
     "enrolled": "the trainee's confirmation",
@@ -104,6 +122,12 @@ class Trainee:
     follow_up: str = ""
     follow_up_submitted: bool = False
     overdue: bool = False
+    rural: bool = False
+    waiting_rank: int | None = None
+    seat_line: str = ""
+    substitutes: str = ""
+    substituted_by: str = ""
+    impersonated: bool = False
 
     @property
     def closed(self) -> bool:
@@ -133,9 +157,15 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             submitted_at=event.submitted_at,
             phase="nominated",
             deadline=event.deadline,
+            rural=event.rural,
+            # A substitute begins with the seat of whom he stands in for, and keeps a date of his own.
+            timer=bool(event.substitutes),
+            seat_held=bool(event.substitutes),
+            substitutes=event.substitutes,
+            seat_line=event.seat_line,
         )
     assert state is not None, f"{event.type} before the nomination"
-    for evolve_part in (_selection, _training, _outcome):
+    for evolve_part in (_selection, _training, _outcome, _seats):
         changed = evolve_part(state, event)
         if changed is not None:
             return changed
@@ -145,18 +175,19 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
 def _selection(state: Trainee, event: Event) -> Trainee | None:
     match event:
         case NominationApproved(level="county"):
-            return replace(state, phase="county-approved", seat_held=True, deadline=event.deadline)
+            line = event.line or state.seat_line
+            return replace(state, phase="county-approved", seat_held=True, seat_line=line, deadline=event.deadline)
         case NominationApproved():
-            return replace(state, phase="selected", host=event.host, deadline=event.deadline)
+            return replace(state, phase="selected", host=event.host, deadline=event.deadline, timer=False)
         case NominationReturned():
             seat_held = state.seat_held and not event.seat_freed
             return replace(state, phase="nominated", returned=True, seat_held=seat_held)
         case NominationResubmitted():
             return replace(state, returned=False)
         case NominationRejected():
-            return replace(state, phase="rejected", seat_held=False, deadline=None)
+            return replace(state, phase="rejected", seat_held=False, deadline=None, timer=False)
         case NominationWithdrawn() | AttendanceDeclined():
-            return replace(state, phase="withdrawn", seat_held=False, deadline=None)
+            return replace(state, phase="withdrawn", seat_held=False, deadline=None, timer=False)
     return None
 
 
@@ -220,6 +251,27 @@ def _outcome(state: Trainee, event: Event) -> Trainee | None:
             return replace(state, follow_up_submitted=False, deadline=event.due, timer=True)
         case FollowUpOverdue():
             return replace(state, overdue=True, deadline=event.last_date)
+    return None
+
+
+def _seats(state: Trainee, event: Event) -> Trainee | None:
+    match event:
+        case TraineeWaitlisted():
+            return replace(state, phase="waitlisted", waiting_rank=event.rank, deadline=event.until, timer=False)
+        case SeatOffered():
+            return replace(state, phase="offered", seat_held=True, deadline=event.until, timer=True)
+        case SeatOfferAccepted():
+            return replace(state, phase="county-approved", deadline=event.deadline, timer=True)
+        case SeatOfferDeclined() | SeatOfferLapsed():
+            # The withdrawal or rejection that follows in the same append gives the seat back.
+            return replace(state, deadline=None, timer=False)
+        case SubstituteNamed():
+            return replace(state, substituted_by=event.substitute, seat_held=False)
+        case ImpersonationReported():
+            return replace(state, impersonated=True)
+        case HostReassigned():
+            # The city's approval that follows in the same append names the new host.
+            return state
     return None
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from domain import calendar
 from domain.calendar import DeadlineOnHoliday
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
 Hours = Annotated[int, Field(strict=True, ge=1, le=24 * 60)]
 Preference = Literal["rural", "project-county"]
 """rural: 向农村教学一线教师倾斜 (N6). project-county: a teacher of a 项目县."""
+
+
+def _no_number(value: object) -> object:
+    # pydantic would read a bare number as seconds since 1970.
+    if isinstance(value, int | float):
+        raise PydanticCustomError("plan_date", "a date like 2022-08-31 is expected")
+    return value
+
+
+LastOffer = Annotated[date | None, BeforeValidator(_no_number)]
 
 
 class SeatRules(BaseModel):
@@ -34,7 +45,7 @@ class SeatRules(BaseModel):
 
     seat_offer_hours: Hours = 24
     reallocation_hours: Hours = 24
-    last_offer: date | None = None
+    last_offer: LastOffer = None
     preferences: Annotated[tuple[Preference, ...], Field(max_length=10)] = ("rural",)
     deadline_on_holiday: DeadlineOnHoliday = "keep"
 

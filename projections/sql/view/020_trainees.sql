@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS trainees (
     not_completed_at    timestamptz,
     given_up_at         timestamptz,
     closed_at           timestamptz CHECK ((closed_at IS NOT NULL) = closed),
+    waiting_rank        integer,
+    substitutes         text COLLATE "C" NOT NULL,
+    substituted_by      text COLLATE "C" NOT NULL,
     state               jsonb NOT NULL
 ) WITH (fillfactor = 60);
 CREATE INDEX IF NOT EXISTS trainees_by_campaign ON trainees (campaign, number);
@@ -45,4 +48,6 @@ CREATE INDEX IF NOT EXISTS trainees_by_school ON trainees (school, number);
 CREATE INDEX IF NOT EXISTS trainees_by_host ON trainees (host, number) WHERE host <> '';
 CREATE INDEX IF NOT EXISTS trainees_by_class ON trainees (training_class, number) WHERE training_class <> '';
 CREATE INDEX IF NOT EXISTS trainees_by_person ON trainees (person, number);
+CREATE INDEX IF NOT EXISTS trainees_waiting ON trainees (campaign, project_type, county, waiting_rank, submitted_at, number)
+    WHERE phase IN ('waitlisted', 'offered');
 CREATE INDEX IF NOT EXISTS trainees_open ON trainees (campaign, number) WHERE NOT closed;

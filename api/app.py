@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from api import (
     bulletins,
+    campaign_commands,
     campaigns,
     classes,
     clock,
@@ -25,7 +26,9 @@ from api import (
     nominations,
     quotas,
     restrictions,
+    substitutions,
     trainees,
+    waiting,
     webhook_endpoints,
 )
 from api.auth import Keys
@@ -56,7 +59,10 @@ ROUTERS: Final = (
     classes.routes,
     restrictions.routes,
     campaigns.routes,
+    campaign_commands.routes,
     quotas.routes,
+    waiting.routes,
+    substitutions.routes,
     institutions.routes,
     bulletins.routes,
     webhook_endpoints.routes,

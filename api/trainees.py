@@ -39,8 +39,8 @@ from projections import trainees as view
 from workflows.messages import Receipt
 
 routes = router("/v1/trainees", "trainees")
-CREATING = "nominate"
-"""The one command that is not here: it has no number yet, see `api/nominations.py`."""
+CREATING = frozenset({"nominate", "substitute"})
+"""The commands that are not here, because they give a new number: see `api/nominations.py`, `api/substitutions.py`."""
 
 Reader = Annotated[Caller, allowed("trainees:read")]
 NumberInPath = Annotated[TraineeNumber, Path(description="The nomination's number.")]
@@ -101,6 +101,8 @@ class TraineeOut(BaseModel):
     restriction: str
     follow_up: str
     submitted_at: datetime
+    substitutes: str = Field(description="Whose seat this nomination took over; empty for most.")
+    substituted_by: str = Field(description="Who took this nomination's seat over; empty for most.")
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 
@@ -212,6 +214,8 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
         restriction=state.restriction,
         follow_up=state.follow_up,
         submitted_at=state.submitted_at,
+        substitutes=state.substitutes,
+        substituted_by=state.substituted_by,
         allowed=allowed_commands(state),
     )
 
@@ -324,5 +328,5 @@ def job_for(services: Services, once: Once, index: int, number: str, command: Co
 
 
 for _name, _command in commands_of_people("trainee").items():
-    if _name != CREATING:
+    if _name not in CREATING:
         _add_routes(_name, _command)

@@ -9,27 +9,37 @@ import yaml
 
 from activities import letters
 from activities.outbox import QueuedNotice
-from domain import campaign, restriction_messages, trainee_messages, training_class
+from domain import campaign, quota_messages, restriction_messages, trainee_messages, training_class
 
 WORDS = yaml.safe_load((letters.TEMPLATES / "words.yaml").read_text(encoding="utf-8"))
 EVENT_TYPES = {
     type_
     for module in (campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
-}
-NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected"}
+} | set(quota_messages.QUOTA_EVENTS.types())
+NOTICES_OF_THEIR_OWN = {"campaign.selection_escalated", "nomination.received", "trainee.selected"}
 """Types of notices that are not also types of events."""
 SILENT = {
     "attendance.confirmed",
     "campaign.bulletin_issued",
     "campaign.closed",
+    "campaign.offers_ended",
+    "campaign.reopening_closed",
     "campaign.selection_settled",
+    "campaign.settled",
     "class.absences_recorded",
     "class.check_in_confirmed",
     "class.planned",
     "nomination.approved",
     "nomination.resubmitted",
+    "quota.delegation_adjusted",
+    "quota.issued",
+    "quota.reallocation_passed_on",
+    "quota.received",
+    "quota.taken_back",
     "restriction.recorded",
+    "seat.offer_accepted",
+    "seat.offer_declined",
     "trainee.nominated",
     "trainee.registered",
 }

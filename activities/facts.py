@@ -87,14 +87,14 @@ class LedgerFacts:
         stream = stream_name("campaign", campaign)
         state, version = self._campaigns.get(stream) or (None, 0)
         now_s = time.monotonic()
-        if state is not None and now_s - self._campaigns_read_at.get(stream, 0.0) < max_age_s:
+        if now_s - self._campaigns_read_at.get(stream, -max_age_s) < max_age_s:
             return state  # type: ignore[no-any-return] # the cache holds whatever was put under this name
         for each in await self._ledger.read_stream(campaign, stream, version):
             state = campaign_process.evolve(state, campaign_process.EVENTS.parse(each.type, dict(each.data)))
             version = each.version
         if state is not None:
             self._campaigns.put(stream, state, version)
-            self._campaigns_read_at[stream] = now_s
+        self._campaigns_read_at[stream] = now_s
         return state
 
     async def quota(self, campaign: str, line: str) -> tuple[quota.Quota | None, int]:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from api.permissions import KEY_ROLES, KeyRole, commands_of_people, roles_of
+from recovery import recover
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, SCHOOL
 from tests.api.nominations import identity_number, nominated, nomination
 from tests.api.test_permissions import ORGANISATION_OF
@@ -134,6 +135,20 @@ async def test_case_7_each_waiter_sees_his_place_and_why_not_yet(stack: API) -> 
     assert accepted["phase"] == "county-approved"
     after = await done(await api.get(SCHOOL, f"/v1/trainees/{first}/waiting"))
     assert after["reason"] == "not_waiting"
+
+
+async def test_case_7_a_seat_that_was_freed_while_nothing_listened_is_offered_by_recovery(stack: API) -> None:
+    api = stack
+    await done(await api.post(BUREAU, path(api, LINE, "/override"), {**BODIES["override"], "seats": 1}))
+    seated, waiting = await nominated(api, 1), await nominated(api, 2)
+    await done(await api.post(COUNTY, f"/v1/trainees/{seated}/approve", {}))
+    await done(await api.post(COUNTY, f"/v1/trainees/{waiting}/waitlist", {}))
+    # No dispatcher runs here, so the line never hears that its seat is free.
+    await done(await api.post(SCHOOL, f"/v1/trainees/{seated}/withdraw", {"reason": "ill"}))
+    await api.seen()
+    assert (await api.get(COUNTY, f"/v1/trainees/{waiting}")).json()["phase"] == "waitlisted"
+    await recover(api.settings)
+    await until_phase(api, waiting, "offered")
 
 
 async def test_case_16_a_substitute_is_named_checked_and_numbered(stack: API) -> None:

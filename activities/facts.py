@@ -88,7 +88,7 @@ class LedgerFacts:
         state, version = self._campaigns.get(stream) or (None, 0)
         now_s = time.monotonic()
         if now_s - self._campaigns_read_at.get(stream, -max_age_s) < max_age_s:
-            return state  # type: ignore[no-any-return] # the cache holds whatever was put under this name
+            return state
         for each in await self._ledger.read_stream(campaign, stream, version):
             state = campaign_process.evolve(state, campaign_process.EVENTS.parse(each.type, dict(each.data)))
             version = each.version

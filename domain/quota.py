@@ -53,6 +53,7 @@ from domain.quota_messages import (
     ReturnSeats,
     ShortfallReported,
 )
+from domain.quota_opening import kind_of
 from domain.refusals import in_words, refuse
 
 PHASES = ("issued", "offering")
@@ -335,13 +336,10 @@ def _accept_seats(state: Quota, command: AcceptSeats, context: Context) -> Decis
     other, version = context.facts.lines[target]
     assert other is not None, "seats are offered to lines that exist"
     by = str(context.actor)
+    received = QuotaReceived(from_line=state.line, seats=offer.seats, by=by, why="reallocation")
     return Decision(
         (ReallocationAccepted(offer=offer.number, to=target, by=by),),
-        others=(
-            _of(
-                plan, target, version, QuotaReceived(from_line=state.line, seats=offer.seats, by=by, why="reallocation")
-            ),
-        ),
+        others=(_of(plan, target, version, received),),
         claims=(
             Count(seat_key(plan.id, state.line), -offer.seats),
             Limit(seat_key(plan.id, state.line), state.seats - offer.seats),
@@ -468,12 +466,6 @@ def _told(context: Context, state: Quota, type_: str, **data: Any) -> tuple[Noti
     """The line's own recipient and the bureau, once each."""
     recipients = dict.fromkeys((state.recipient, context.facts.plan.bureau))
     return tuple(_notice(each, type_, state.line, **data) for each in recipients)
-
-
-def kind_of(plan: Plan, recipient: str) -> str:
-    """项目县 or 非项目县 as the plan has it."""
-    found = plan.find_recipient(recipient)
-    return "" if found is None else ("project-county" if found.project_county else "other-county")
 
 
 _DECIDERS: dict[type[Command], Callable[[Quota, Any, Context], Decision | Refusal]] = {

@@ -4,7 +4,6 @@ from collections import Counter
 
 from domain.numbers import quota_line
 from domain.plan import Plan
-from domain.quota import kind_of
 from domain.quota_messages import QuotaIssued
 
 
@@ -41,3 +40,9 @@ def city_lines(plan: Plan) -> tuple[QuotaIssued, ...]:
         )
         for project_type, seats in sorted(plan.quotas.city_totals.items())
     )
+
+
+def kind_of(plan: Plan, recipient: str) -> str:
+    """项目县 or 非项目县 as the plan has it."""
+    found = plan.find_recipient(recipient)
+    return "" if found is None else ("project-county" if found.project_county else "other-county")

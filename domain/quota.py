@@ -281,9 +281,8 @@ def _return_seats(state: Quota, command: ReturnSeats, context: Context) -> Decis
     if context.actor.role == "bureau" and state.level == "county":
         # What was delegated is the recipient's; the bureau takes it by an override, with its reasons.
         return refuse("not_your_part", roles="county")
-    if not context.facts.lines:
-        return refuse("no_line_above", line=state.line)
-    ((parent, (above, version)),) = context.facts.lines.items()
+    # The city's line has none above it, and neither has one of an older book.
+    ((parent, (above, version)),) = context.facts.lines.items() or [("", (None, 0))]
     if above is None:
         return refuse("no_line_above", line=state.line)
     if command.seats > state.seats:

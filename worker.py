@@ -33,6 +33,7 @@ from activities.ledger import LedgerActivities
 from activities.mailbox import MailboxActivities
 from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
+from activities.waiting import WaitingActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
 from event_schemas import SCHEMAS
@@ -51,12 +52,21 @@ from temporal_client import connect
 from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
+from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow
 from workflows.trainee import TraineeWorkflow
 from workflows.training_class import TrainingClassWorkflow
 
 log = structlog.get_logger()
-WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox, Bulletins]
+WORKFLOWS = [
+    TraineeWorkflow,
+    TrainingClassWorkflow,
+    CampaignWorkflow,
+    RestrictionWorkflow,
+    QuotaWorkflow,
+    Mailbox,
+    Bulletins,
+]
 POOL_SIZE = 12
 MAX_CACHED_WORKFLOWS = 2_000
 # As many of each as one process can feed; every poll that waits costs the server.
@@ -162,6 +172,7 @@ def create_worker(
             *LedgerActivities(ledger, clock_for(settings.clock, pool), facts).all(),
             *ReachActivities(client, facts, settings.task_queue).all(),
             BulletinActivities(ledger, clock_for(settings.clock, pool), facts).publish_bulletins,
+            *WaitingActivities(client, facts, settings.task_queue).all(),
             mailbox.deliver_batch,
         ],
         workflow_runner=workflow_runner(settings.workflow_runner),

@@ -1,5 +1,6 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -8,11 +9,22 @@ from uuid import UUID
 import asyncpg
 
 from activities.state_cache import StateCache
-from domain import bulletin_publication, calendar, restriction_messages, restriction_state, training_class
+from domain import (
+    bulletin_publication,
+    calendar,
+    institution,
+    quota,
+    quota_messages,
+    restriction_messages,
+    restriction_state,
+    training_class,
+)
+from domain import campaign as campaign_process
 from domain.bulletin import BulletinRow
+from domain.campaign_amendments import HostCases
 from domain.eligibility import overlapping, training_dates
 from domain.history import Barred, History, TrainingRecord
-from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, class_seat_key, stream_name
+from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, class_seat_key, quota_line, seat_key, stream_name
 from domain.plan import Plan
 from domain.restriction_state import InFlight, Restriction
 from domain.trainee_messages import EVENTS, TraineeNominated
@@ -37,6 +49,8 @@ class LedgerFacts:
         self._checkpoints = checkpoints
         self._plans = PlanStore(pool)
         self._classes = StateCache()
+        self._campaigns = StateCache()
+        self._campaigns_read_at: dict[str, float] = {}
 
     async def plan(self, campaign: str) -> Plan:
         """The plan that the campaign runs on. Raises UnknownPlan."""
@@ -203,6 +217,60 @@ class LedgerFacts:
                 county_rows=county_rows,
                 host_rows=host_rows,
             )
+
+    async def campaign(self, campaign: str, *, max_age_s: float = 0.0) -> campaign_process.Campaign | None:
+        """The campaign as its stream stands, or stood `max_age_s` real seconds ago."""
+        stream = stream_name("campaign", campaign)
+        state, version = self._campaigns.get(stream) or (None, 0)
+        now_s = time.monotonic()
+        if now_s - self._campaigns_read_at.get(stream, -max_age_s) < max_age_s:
+            return state
+        for each in await self._ledger.read_stream(campaign, stream, version):
+            state = campaign_process.evolve(state, campaign_process.EVENTS.read(each))
+            version = each.version
+        if state is not None:
+            self._campaigns.put(stream, state, version)
+        self._campaigns_read_at[stream] = now_s
+        return state
+
+    async def quota(self, campaign: str, line: str) -> tuple[quota.Quota | None, int]:
+        """The quota line as its stream stands, with its version; None and 0 when it was never issued."""
+        recorded = await self._ledger.read_stream(campaign, stream_name("quota", line))
+        state = quota.fold(quota_messages.QUOTA_EVENTS.read(each) for each in recorded)
+        return state, recorded[-1].version if recorded else 0
+
+    async def parent_of(self, organisation: str) -> str:
+        """Above whom the organisation stands: a school's county; empty for one that nobody has registered."""
+        recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", organisation))
+        if not recorded:
+            return ""
+        first = institution.EVENTS.read(recorded[0])
+        return first.parent if isinstance(first, institution.InstitutionRegistered) else ""
+
+    async def schools(self, campaign: str) -> tuple[str, ...]:
+        """The registered schools of the campaign's recipients, by id."""
+        await self._caught_up(INSTITUTIONS)
+        plan = await self.plan(campaign)
+        return await institutions.schools_of(self._pool, [each.id for each in plan.recipients])
+
+    async def host_cases(self, campaign: str, host: str) -> HostCases:
+        """Whom the host still has."""
+        await self._caught_up(campaign)
+        assigned, in_class = await trainees.of_host(self._pool, campaign, host)
+        return HostCases(assigned=assigned, in_class=in_class)
+
+    async def seats_left(self, campaign: str, line: str) -> int:
+        """Seats of a line that can be taken at this moment."""
+        counter = await self._ledger.counter(seat_key(campaign, line))
+        return counter.limit - counter.used
+
+    async def next_waiting(self, campaign: str, line: str, limit: int) -> list[str]:
+        """The numbers of those who wait for a seat of the line, in the order in which they get one."""
+        await self._caught_up(campaign)
+        project_type, _, county = line.partition(":")
+        assert quota_line(project_type, county) == line, "a line names its project type and its recipient"
+        rows = await trainees.waiting(self._pool, campaign, project_type, county, limit=limit, but_frozen=True)
+        return [each.number for each in rows]
 
     async def page_for_reach(
         self, campaign: str, phases: Sequence[str], training_class: str, after: str, limit: int

@@ -13,6 +13,8 @@ from activities.class_facts import class_facts, trainee_class_facts
 from domain import (
     campaign,
     host_standing,
+    quota,
+    quota_messages,
     restriction,
     restriction_messages,
     restriction_state,
@@ -21,10 +23,12 @@ from domain import (
     trainee_correction_messages,
     trainee_messages,
     trainee_review_messages,
+    trainee_seat_messages,
     trainee_state,
     training_class,
 )
 from domain.bulletin import BulletinRow
+from domain.campaign_amendments import HostCases, RemoveHost
 from domain.decision import (
     Case,
     Command,
@@ -39,6 +43,9 @@ from domain.history import History
 from domain.numbers import PEOPLE, days_number, stream_name
 from domain.plan import Plan
 from workflows.messages import ProcessKind
+
+AMENDMENTS_MAX_AGE_S = 1.0
+"""How old the campaign's own state may be where a removed host is looked up."""
 
 
 class FactReader(Protocol):
@@ -65,13 +72,19 @@ class FactReader(Protocol):
     async def barred_until(self, person: UUID, aside_from: str) -> date | None: ...
     async def in_flight(self, person: UUID, *, frozen: bool) -> tuple[restriction_state.InFlight, ...]: ...
     async def bulletins(self, campaign: str) -> tuple[tuple[BulletinRow, ...], tuple[BulletinRow, ...]]: ...
+    async def campaign(self, campaign: str, *, max_age_s: float = 0.0) -> campaign.Campaign | None: ...
+    async def quota(self, campaign: str, line: str) -> tuple[quota.Quota | None, int]: ...
+    async def parent_of(self, organisation: str) -> str: ...
+    async def schools(self, campaign: str) -> tuple[str, ...]: ...
+    async def host_cases(self, campaign: str, host: str) -> HostCases: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
     """One kind of process. Its state is the domain's own frozen class; None before the first event.
 
-    `opening` are the commands that begin a stream.
+    `opening` are the commands that begin a stream. `reconsider` gives the facts that only a refusal needs to know, None
+    when they would change nothing.
     """
 
     kind: ProcessKind
@@ -83,6 +96,7 @@ class Process:
     decide: Callable[[Any, Any, Context[Any]], Decision | Refusal]
     case_of: Callable[[str, Any], Case]
     facts: Callable[[FactReader, str, str, Any, Command], Awaitable[Any]]
+    reconsider: Callable[[FactReader, str, Any, Command, Any, Refusal], Awaitable[Any]] | None = None
 
 
 async def _trainee_facts(
@@ -97,6 +111,16 @@ async def _trainee_facts(
             cited = await _cited(read, plan, command.waiver, command.person.id)
             return replace(cited, person_version=version, history=history, records=records)
         return known
+    if isinstance(command, trainee_seat_messages.Substitute):
+        history, records = await read.history(campaign_id, command.number, command.person.id)
+        version = await _person_version(read, command.person.id)
+        return trainee_context.Facts(plan, person_version=version, history=history, records=records)
+    if isinstance(command, trainee_messages.Approve) and command.host:
+        # Hosts are hardly ever removed: what is known of the campaign may be a moment old.
+        amended = await read.campaign(campaign_id, max_age_s=AMENDMENTS_MAX_AGE_S)
+        return trainee_context.Facts(plan, removed_hosts=amended.removed_hosts if amended else {})
+    if isinstance(command, trainee_messages.Lapse | trainee_seat_messages.ReassignHost) and state is not None:
+        return await _with_amendments(read, campaign_id, state.county, trainee_context.Facts(plan))
     if isinstance(command, trainee_review_messages.ReviewIdentity) and state is not None:
         given = await read.given_fields(campaign_id, number)
         return trainee_context.Facts(plan, person_version=await _person_version(read, state.person), given=given)
@@ -138,6 +162,40 @@ async def _days_version(read: FactReader, plan: Plan, state: trainee_state.Train
     return await read.stream_version(PEOPLE, stream_name("training-days", days_number(state.person, cycle)))
 
 
+async def _reconsider_trainee(
+    read: FactReader,
+    campaign_id: str,
+    state: trainee_state.Trainee | None,
+    command: Command,
+    facts: trainee_context.Facts,
+    refusal: Refusal,
+) -> trainee_context.Facts | None:
+    """A cut-off that has passed may have been reopened for the county (edge case 44)."""
+    if all(each.code != "deadline_passed" for each in refusal.reasons):
+        return None
+    if isinstance(command, trainee_messages.Nominate):
+        return await _with_amendments(read, campaign_id, command.county, facts)
+    return await _with_amendments(read, campaign_id, state.county, facts) if state is not None else None
+
+
+async def _with_amendments(
+    read: FactReader, campaign_id: str, county: str, facts: trainee_context.Facts
+) -> trainee_context.Facts:
+    known = await read.campaign(campaign_id)
+    if known is None:
+        return facts
+    return replace(facts, reopened_until=known.reopened_until(county), removed_hosts=known.removed_hosts)
+
+
+async def _quota_facts(
+    read: FactReader, campaign_id: str, number: str, state: quota.Quota | None, command: Command
+) -> quota.Facts:
+    plan = await read.plan(campaign_id)
+    lines = {line: await read.quota(campaign_id, line) for line in quota.lines_touched(state, command, plan)}
+    parent = await read.parent_of(command.to) if isinstance(command, quota_messages.Delegate) else ""
+    return quota.Facts(plan, lines, parent)
+
+
 async def _person_version(read: FactReader, person: UUID) -> int:
     return await read.stream_version(PEOPLE, stream_name("person", str(person)))
 
@@ -168,13 +226,17 @@ async def _campaign_facts(
     plan = await read.plan(campaign_id)
     if isinstance(command, campaign.PassCampaignDeadline):
         county_rows, host_rows = await read.bulletins(campaign_id)
+        schools = await read.schools(campaign_id)
         return campaign.Facts(
             plan,
             waiting_counties=await read.waiting_counties(campaign_id),
             open_cases=await read.open_cases(campaign_id),
             county_rows=county_rows,
             host_rows=host_rows,
+            schools=schools,
         )
+    if isinstance(command, RemoveHost):
+        return campaign.Facts(plan, host_cases=await read.host_cases(campaign_id, command.host))
     return campaign.Facts(plan)
 
 
@@ -189,6 +251,7 @@ PROCESSES: Mapping[ProcessKind, Process] = {
         decide=trainee.decide,
         case_of=trainee_state.case_of,
         facts=_trainee_facts,
+        reconsider=_reconsider_trainee,
     ),
     "class": Process(
         kind="class",
@@ -222,5 +285,16 @@ PROCESSES: Mapping[ProcessKind, Process] = {
         decide=restriction.decide,
         case_of=restriction.case_of,
         facts=_restriction_facts,
+    ),
+    "quota": Process(
+        kind="quota",
+        opening=frozenset(),
+        events=quota_messages.QUOTA_EVENTS,
+        commands=quota_messages.COMMANDS,
+        fold=quota.fold,
+        evolve=quota.evolve,
+        decide=quota.decide,
+        case_of=quota.case_of,
+        facts=_quota_facts,
     ),
 }

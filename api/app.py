@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from api import (
     attendance,
     bulletins,
+    campaign_commands,
     campaigns,
     certificates,
     classes,
@@ -34,8 +35,10 @@ from api import (
     quotas,
     restrictions,
     school_closures,
+    substitutions,
     trainees,
     training_days,
+    waiting,
     webhook_endpoints,
 )
 from api.auth import Keys
@@ -70,7 +73,10 @@ ROUTERS: Final = (
     classes.routes,
     restrictions.routes,
     campaigns.routes,
+    campaign_commands.routes,
     quotas.routes,
+    waiting.routes,
+    substitutions.routes,
     institutions.routes,
     attendance.routes,
     duties.routes,

@@ -224,7 +224,7 @@ async def _organisations(services: Services, once: Once, row: Nomination) -> tup
     if school != county:
         registered = await services.registry.find(school)
         if registered is None or registered.kind != "school" or registered.parent != county:
-            raise _another_county(school, county)
+            raise another_county(school, county)
         successor = await institutions.successor_of(services.pool, school) if caller.role != "school" else ""
         if successor:
             # A closed school has no keys; its county may still name it by mistake.
@@ -232,7 +232,7 @@ async def _organisations(services: Services, once: Once, row: Nomination) -> tup
     return county, school
 
 
-def _another_county(school: str, county: str) -> Problem:
+def another_county(school: str, county: str) -> Problem:
     fault = Fault(
         "school_of_another_county",
         f"{school} is no registered school of {county}.",

@@ -41,8 +41,8 @@ from projections import trainees as view
 from workflows.messages import Receipt
 
 routes = router("/v1/trainees", "trainees")
-CREATING = "nominate"
-"""The one command that is not here: it has no number yet, see `api/nominations.py`."""
+CREATING = frozenset({"nominate", "substitute"})
+"""The commands that are not here, because they give a new number: see `api/nominations.py`, `api/substitutions.py`."""
 
 Reader = Annotated[Caller, allowed("trainees:read")]
 NumberInPath = Annotated[TraineeNumber, Path(description="The nomination's number.")]
@@ -107,6 +107,8 @@ class TraineeOut(BaseModel):
     submitted_at: datetime
     self_nominated: bool = Field(description="The nominee signs for the nominating organisation.")
     identity_review: str = Field(description="Empty, `open` (who is meant is not decided yet) or `done`.")
+    substitutes: str = Field(description="Whose seat this nomination took over; empty for most.")
+    substituted_by: str = Field(description="Who took this nomination's seat over; empty for most.")
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 
@@ -229,6 +231,8 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
         submitted_at=state.submitted_at,
         self_nominated=nominated.self_nominated,
         identity_review=state.identity_review,
+        substitutes=state.substitutes,
+        substituted_by=state.substituted_by,
         allowed=allowed_commands(state),
     )
 
@@ -355,5 +359,5 @@ def job_for(services: Services, once: Once, index: int, number: str, command: Co
 
 
 for _name, _command in commands_of_people("trainee").items():
-    if _name != CREATING:
+    if _name not in CREATING:
         _add_routes(_name, _command)

@@ -8,6 +8,7 @@ from domain import (
     campaign,
     institution,
     person,
+    quota_messages,
     restriction_messages,
     trainee_messages,
     training_class,
@@ -17,7 +18,7 @@ from domain.decision import EventCatalogue
 
 EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
     "campaign": campaign.EVENTS,
-    "quota": campaign.QUOTA_EVENTS,
+    "quota": quota_messages.QUOTA_EVENTS,
     "trainee": trainee_messages.EVENTS,
     "class": training_class.EVENTS,
     "attendance": attendance.EVENTS,

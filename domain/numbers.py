@@ -104,6 +104,24 @@ def quota_line(project_type: str, recipient: str) -> str:
     return f"{project_type}:{recipient}"
 
 
+def quota_number(campaign: str, line: str) -> str:
+    """`2022-zhengzhou`, `gp1:410181` → `2022-zhengzhou:gp1:410181`: a line among all campaigns, for its workflow."""
+    return f"{campaign}:{line}"
+
+
+def parse_quota_number(number: str) -> tuple[str, str]:
+    """The inverse of `quota_number`. Raises ValueError when `number` names no campaign and line."""
+    campaign, separator, line = number.partition(":")
+    if not separator or not campaign or ":" not in line:
+        raise ValueError(f"not the number of a quota line: {number!r}")
+    return campaign, line
+
+
+def process_stream(kind: str, number: str) -> str:
+    """The stream of a process by its number: its own name, but a quota line's lies in its campaign's book already."""
+    return stream_name(kind, parse_quota_number(number)[1] if kind == "quota" else number)
+
+
 def seat_key(campaign: str, line: str) -> str:
     """The claim key under which the seats of a quota line are counted."""
     return f"seat:{campaign}:{line}"

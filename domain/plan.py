@@ -27,11 +27,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant
+from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant, off_holidays
 from domain.numbers import quota_line
 from domain.plan_eligibility import DEFAULT_CYCLE, Eligibility, ProjectCountyList
 from domain.plan_outcomes import OutcomeRules
 from domain.plan_values import Flag, Part, PlanDate, Slug, Source, Text
+from domain.seat_rules import DEFAULT_SEAT_RULES, SeatRules
 
 LevelId = Literal["national", "provincial", "municipal", "county"]
 """national: 国培计划. provincial: 省培计划. municipal: 市级培训. county: 县级培训."""
@@ -61,7 +62,7 @@ Rating = Literal["A", "B", "C", "unrated"]
 RestrictionStart = Literal["class-start", "incident", "decision", "service", "appeal"]
 """appeal: the day on which the time to object has ended, or the decision on the objection, whichever is later."""
 LOCAL_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-4]):[0-5][0-9](:[0-5][0-9])?$"
-LATER_SECTIONS = ("eligibility", "project_county_lists", "training", "outcomes")
+LATER_SECTIONS = ("eligibility", "project_county_lists", "training", "outcomes", "seat_rules")
 """Sections that plans did not always have: left out of the canonical form where they say nothing, so that a plan that
 was adopted before keeps its digest."""
 
@@ -341,6 +342,7 @@ class Plan(Part):
     quotas: Quotas
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=999)]
     training: Training | None = None
+    seat_rules: SeatRules = DEFAULT_SEAT_RULES
 
     def cycle_of(self, day: date) -> str:
         """The 继续教育周期 that a training beginning on `day` counts in, as in `2021-2025` (edge case 56).
@@ -427,9 +429,9 @@ class Plan(Part):
         )
 
     def selection_deadline(self, level: SelectionLevel) -> datetime:
-        """The level's last instant of selection, UTC."""
+        """The level's last instant of selection by the policy for days off, UTC."""
         deadline: Deadline = getattr(self.dates.selection, level)
-        return deadline.at
+        return off_holidays(deadline.at, self.seat_rules.deadline_on_holiday, self.rules.unpublished_calendar_year)
 
     def add_working_days(self, instant: datetime, working_days: int) -> datetime:
         """24:00 of the n-th working day after the day of `instant`, UTC.

@@ -193,6 +193,18 @@ def _dates(plan: Plan) -> Iterator[Fault]:
             )
 
 
+def _last_offer(plan: Plan) -> Iterator[Fault]:
+    day, dates = plan.seat_rules.last_offer, plan.dates
+    if day is not None and not dates.opens <= day <= dates.closes:
+        yield Fault(
+            ("seat_rules", "last_offer"),
+            f"a day from {dates.opens} to {dates.closes}",
+            day.isoformat(),
+            f"候补的最后一天 {day} 不在项目期内（{dates.opens} 至 {dates.closes}）。",
+            f"the last day of offers, {day}, lies outside the campaign ({dates.opens} to {dates.closes})",
+        )
+
+
 def _basis(plan: Plan) -> Iterator[Fault]:
     rules = [name for name in Rules.model_fields if name != "basis"]
     named = [entry.rule for entry in plan.rules.basis]
@@ -224,6 +236,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check(_dates, "dates"),
     _check(_basis, "rules"),
+    _check(_last_offer, "seat_rules", "dates"),
     _check(_references_of_project_types, "project_types", "levels", "subjects", "contacts"),
     _check(_hosts, "hosts", "levels"),
     _check(_host_for_every_level, "hosts", "project_types"),

@@ -12,6 +12,7 @@ from domain.history import Grounds
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
 from domain.trainee_correction_messages import COMMANDS_BESIDE, EVENTS_BESIDE
 from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
+from domain.trainee_seat_messages import COMMAND_CLASSES, EVENT_CLASSES
 
 MAX_TEXT = fields.MAX_TEXT
 Code = fields.Code
@@ -49,7 +50,8 @@ class LeaveReference(Message):
 
 class TraineeNominated(Event):
     """提名: a school or a county put a teacher forward. `grounds` are its rules and facts (None: not kept).
-    `identity_review` holds it until it is decided who is meant; `sealed` are then the fields as they were given."""
+    `identity_review` holds it until it is decided who is meant; `sealed` are then the fields as they were given.
+    `substitutes` is whose seat he takes over, on `seat_line`."""
 
     type: ClassVar[str] = "trainee.nominated"
     campaign: str
@@ -70,16 +72,22 @@ class TraineeNominated(Event):
     identity_review: bool = False
     sealed: str | None = None
     waiver: str = ""
+    substitutes: str = ""
+    seat_line: str = ""
 
 
 class NominationApproved(Event):
-    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host."""
+    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host.
+
+    `line` is the quota line of the seat when it is not the county's own.
+    """
 
     type: ClassVar[str] = "nomination.approved"
     level: Level
     by: str
     host: str = ""
     deadline: datetime | None = None
+    line: str = ""
 
 
 class NominationReturned(Event):
@@ -314,6 +322,7 @@ EVENTS = EventCatalogue(
     IdentityReviewed,
     SchoolChanged,
     *EVENTS_BESIDE,
+    *EVENT_CLASSES,
 )
 
 
@@ -342,10 +351,12 @@ class Nominate(Command):
 
 
 class Approve(Command):
-    """The county's or the city's yes, by the role of the sender. The city names the host."""
+    """The county's or the city's yes, by the role of the sender. The city names the host; the county may take the seat
+    from what it has delegated to the school."""
 
     name: ClassVar[str] = "approve"
     host: str = Field(default="", max_length=64)
+    quota: Literal["county", "school"] = "county"
 
 
 class Return(Command):
@@ -519,4 +530,5 @@ COMMANDS = CommandCatalogue(
     ReviewIdentity,
     ChangeSchool,
     *COMMANDS_BESIDE,
+    *COMMAND_CLASSES,
 )

@@ -8,6 +8,8 @@ nominated ─► county-approved ─► selected ─► enrolled ─► confirme
 
 A correction by the city takes an outcome back, also after closing: the case is in training again, or has the outcome
 that the correction names.
+
+A nomination for which no seat is left waits beside this road: `trainee_waiting` draws it.
 """
 
 from collections.abc import Iterable
@@ -53,9 +55,21 @@ from domain.trainee_messages import (
     TrainingNotCompleted,
 )
 from domain.trainee_review_messages import IdentityReviewed, SchoolChanged
+from domain.trainee_seat_messages import (
+    HostReassigned,
+    ImpersonationReported,
+    SeatOfferAccepted,
+    SeatOfferDeclined,
+    SeatOffered,
+    SeatOfferLapsed,
+    SubstituteNamed,
+    TraineeWaitlisted,
+)
 
 Phase = Literal[
     "nominated",
+    "waitlisted",
+    "offered",
     "county-approved",
     "selected",
     "rejected",
@@ -75,6 +89,8 @@ PHASES: tuple[str, ...] = get_args(Phase)
 ENDED: frozenset[str] = frozenset({"rejected", "withdrawn", "excused", "dismissed", "not-completed", "closed"})
 BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "nominated",
+    "waitlisted",
+    "offered",
     "county-approved",
     "selected",
     "enrolled",
@@ -85,6 +101,8 @@ OPEN: tuple[Phase, ...] = (*BEFORE_REGISTRATION, "in-training", "absent", "compl
 
 WAITING_FOR = {
     "nominated": "the county's approval",
+    "waitlisted": "a seat to become free",
+    "offered": "an answer to the offered seat",
     "county-approved": "the city's approval",
     "selected": "the host to place the trainee in a class",
     "enrolled": "the trainee's confirmation",
@@ -147,6 +165,12 @@ class Trainee:
     credit: Credit | None = None
     certificates: int = 0
     restrictions: int = 0
+    rural: bool = False
+    waiting_rank: int | None = None
+    seat_line: str = ""
+    substitutes: str = ""
+    substituted_by: str = ""
+    impersonated: bool = False
 
     @property
     def closed(self) -> bool:
@@ -178,9 +202,15 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             deadline=event.deadline,
             approver="city" if event.self_nominated and event.nominated_by == "county" else "county",
             identity_review="open" if event.identity_review else "",
+            rural=event.rural,
+            # A substitute begins with the seat of whom he stands in for, and keeps a date of his own.
+            timer=bool(event.substitutes),
+            seat_held=bool(event.substitutes),
+            substitutes=event.substitutes,
+            seat_line=event.seat_line,
         )
     assert state is not None, f"{event.type} before the nomination"
-    for evolve_part in (_selection, _placing, _training, _outcome, _afterwards):
+    for evolve_part in (_selection, _placing, _training, _outcome, _afterwards, _seats):
         changed = evolve_part(state, event)
         if changed is not None:
             return changed
@@ -190,22 +220,23 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
 def _selection(state: Trainee, event: Event) -> Trainee | None:
     match event:
         case NominationApproved(level="county"):
-            return replace(state, phase="county-approved", seat_held=True, deadline=event.deadline)
+            line = event.line or state.seat_line
+            return replace(state, phase="county-approved", seat_held=True, seat_line=line, deadline=event.deadline)
         case NominationApproved():
-            return replace(state, phase="selected", host=event.host, deadline=event.deadline)
+            return replace(state, phase="selected", host=event.host, deadline=event.deadline, timer=False)
         case NominationReturned():
             seat_held = state.seat_held and not event.seat_freed
             return replace(state, phase="nominated", returned=True, seat_held=seat_held)
         case NominationResubmitted():
             return replace(state, returned=False)
         case NominationRejected():
-            return replace(state, phase="rejected", seat_held=False, deadline=None)
+            return replace(state, phase="rejected", seat_held=False, deadline=None, timer=False)
         case IdentityReviewed():
             return replace(state, identity_review="done")
         case SchoolChanged():
             return replace(state, school=event.school)
         case NominationWithdrawn() | AttendanceDeclined():
-            return replace(state, phase="withdrawn", seat_held=False, deadline=None)
+            return replace(state, phase="withdrawn", seat_held=False, deadline=None, timer=False)
     return None
 
 
@@ -338,6 +369,27 @@ def _afterwards(state: Trainee, event: Event) -> Trainee | None:
         case CertificateReissued():
             return replace(state, certificate=event.certificate, certificates=state.certificates + 1)
         case LateAnswerRecorded():
+            return state
+    return None
+
+
+def _seats(state: Trainee, event: Event) -> Trainee | None:
+    match event:
+        case TraineeWaitlisted():
+            return replace(state, phase="waitlisted", waiting_rank=event.rank, deadline=event.until, timer=False)
+        case SeatOffered():
+            return replace(state, phase="offered", seat_held=True, deadline=event.until, timer=True)
+        case SeatOfferAccepted():
+            return replace(state, phase="county-approved", deadline=event.deadline, timer=True)
+        case SeatOfferDeclined() | SeatOfferLapsed():
+            # The withdrawal or rejection that follows in the same append gives the seat back.
+            return replace(state, deadline=None, timer=False)
+        case SubstituteNamed():
+            return replace(state, substituted_by=event.substitute, seat_held=False)
+        case ImpersonationReported():
+            return replace(state, impersonated=True)
+        case HostReassigned():
+            # The city's approval that follows in the same append names the new host.
             return state
     return None
 

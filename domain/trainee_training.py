@@ -7,7 +7,7 @@ from domain.decision import Count, Decision, Event, Notice
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
 from domain.trainee_changes import days_short_of, elsewhere_then, unfit_class
-from domain.trainee_context import Context, Outcome, freed, notice, told_host
+from domain.trainee_context import Context, Outcome, freed, notice, refilled, told_host
 from domain.trainee_messages import (
     AbsenceExcused,
     AttendanceConfirmed,
@@ -75,11 +75,18 @@ def decline(state: Trainee, command: Decline, context: Context) -> Outcome:
     if command.reason == "class_changed" and not state.class_changed:
         return refuse("class_not_changed", field="/reason")
     declined = AttendanceDeclined(by=str(context.actor), reason=command.reason)
-    return Decision((declined,), claims=freed(state, context), notices=told_host(state, context, declined))
+    return Decision(
+        (declined,),
+        claims=freed(state, context),
+        notices=told_host(state, context, declined),
+        starts=refilled(state, context),
+    )
 
 
 def register(state: Trainee, command: Register, context: Context) -> Outcome:
     assert state.starts is not None, "an enrolled trainee has a class with dates"
+    if state.impersonated:
+        return refuse("impersonation_recorded")
     opens = calendar.start_of_day(state.starts)
     if context.now < opens:
         return refuse("too_early", command=command.name, earliest=in_words(opens))

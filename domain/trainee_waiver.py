@@ -13,7 +13,7 @@ from domain.numbers import RESTRICTIONS, restriction_key, stream_name
 from domain.refusals import refuse
 from domain.restriction_messages import WaiverUsed
 from domain.restriction_state import Waiver
-from domain.trainee_context import Context, Outcome, notice
+from domain.trainee_context import Context, Outcome, notice, refilled
 from domain.trainee_correction_messages import NominationResumed, Resume
 from domain.trainee_messages import Nominate, TraineeNominated
 from domain.trainee_state import Trainee
@@ -52,14 +52,19 @@ def resume(state: Trainee, command: Resume, context: Context) -> Outcome:
         if until is not None and until > calendar.local_date(context.now):
             return refuse("restricted_until", until=until)
         free = NominationResumed(by=str(context.actor))
-        return Decision((free,), notices=(notice(context, state.county, free.type),))
+        return Decision((free,), notices=(notice(context, state.county, free.type),), starts=_line(state, context))
     used = _used(command.waiver, state.campaign, state.project_type, state.person, context)
     if isinstance(used, Refusal):
         return used
     part, start = used
     resumed = NominationResumed(by=str(context.actor), waived=True)
     told = (notice(context, state.county, resumed.type),)
-    return Decision((resumed,), others=(part,), notices=told, starts=(start,))
+    return Decision((resumed,), others=(part,), notices=told, starts=(start, *_line(state, context)))
+
+
+def _line(state: Trainee, context: Context) -> tuple[Start, ...]:
+    """Who waits for a seat is passed over while he is frozen; now the line looks again."""
+    return refilled(state, context, always=True) if state.phase == "waitlisted" else ()
 
 
 def _used(

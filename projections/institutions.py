@@ -14,6 +14,9 @@ MAX_INSTITUTIONS: Final = 100_000
 
 _SUCCESSOR = "SELECT successor FROM view.institutions WHERE id = $1"
 _REGISTERED = "SELECT id FROM view.institutions LIMIT $1"
+_SCHOOLS = """
+SELECT id FROM view.institutions WHERE kind = 'school' AND parent = ANY($1) ORDER BY id LIMIT $2
+"""
 _VISIBLE = (
     "(kind IN ('bureau', 'host') OR id = ? OR parent = ? "
     "OR id = (SELECT own.parent FROM view.institutions own WHERE own.id = ?))"
@@ -88,3 +91,11 @@ async def registered_ids(database: Database) -> frozenset[str]:
     if len(found) > MAX_INSTITUTIONS:
         raise TooManyInstitutions(f"there are more than {MAX_INSTITUTIONS} organisations")
     return frozenset(record["id"] for record in found)
+
+
+async def schools_of(database: Database, parents: list[str]) -> tuple[str, ...]:
+    """The schools under these organisations, by id; for the system. Raises TooManyInstitutions."""
+    found = await database.fetch(_SCHOOLS, parents, MAX_INSTITUTIONS + 1)
+    if len(found) > MAX_INSTITUTIONS:
+        raise TooManyInstitutions(f"there are more than {MAX_INSTITUTIONS} schools")
+    return tuple(record["id"] for record in found)

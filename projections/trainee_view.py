@@ -80,10 +80,11 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     if isinstance(happened, OutcomeCorrected):
         columns |= _taken_back(happened, columns, event)
     columns |= where | _of_state(number, state) | _milestone(happened, event.recorded_at)
-    if isinstance(happened, TraineeEnrolled) and columns.get("class_cancelled_at") is not None:
-        # The cancelled class does not count any more once there is another one (edge case 22), and what was confirmed
-        # there was not confirmed here.
-        columns |= {"class_cancelled_at": None, "confirmed_at": None, "registered_at": None}
+    if isinstance(happened, PlaceLost):
+        # A cancelled class is out of all denominators: nobody was enrolled, expected or present there (edge case 22).
+        columns |= dict.fromkeys(("enrolled_at", "confirmed_at", "registered_at"))
+    if isinstance(happened, TraineeEnrolled):
+        columns["class_cancelled_at"] = None
     if isinstance(happened, NominationWithdrawn | AttendanceDeclined):
         columns["withdrawal_reason"] = happened.reason
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
@@ -107,6 +108,9 @@ def _of_state(number: str, state: Trainee) -> dict[str, Any]:
         "ends": state.ends,
         "class_revision": state.class_revision,
         "seat_held": state.seat_held,
+        "waiting_rank": state.waiting_rank,
+        "substitutes": state.substitutes,
+        "substituted_by": state.substituted_by,
         "certificate": state.certificate,
         "restriction": state.restriction,
         "identity_review": state.identity_review,

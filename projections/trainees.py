@@ -28,6 +28,26 @@ _WAITING_COUNTIES = """
 SELECT DISTINCT county FROM view.trainees WHERE campaign = $1 AND NOT closed AND phase = 'nominated' ORDER BY county
 """
 _OPEN = "SELECT count(*) FROM view.trainees WHERE campaign = $1 AND NOT closed"
+_OF_HOST = """
+SELECT count(*) FILTER (WHERE phase = 'selected') AS assigned,
+       count(*) FILTER (WHERE phase IN ('enrolled', 'confirmed', 'in-training')) AS in_class
+FROM view.trainees WHERE campaign = $1 AND host = $2 AND NOT closed
+"""
+_WAITING = """
+SELECT number, school, project_type, county, waiting_rank, submitted_at
+FROM view.trainees WHERE campaign = $1 AND project_type = $2 AND county = $3 AND phase = 'waitlisted'
+  AND (NOT $5 OR frozen_until IS NULL)
+ORDER BY waiting_rank, submitted_at, number LIMIT $4
+"""
+_SEATS_IN_SUSPENSE = """
+SELECT project_type || ':' || county AS line, count(*) FILTER (WHERE phase = 'waitlisted') AS waiting,
+       count(*) FILTER (WHERE phase = 'offered') AS offered
+FROM view.trainees WHERE campaign = $1 AND phase IN ('waitlisted', 'offered') GROUP BY 1
+"""
+_LINES_WITH_WAITING = """
+SELECT DISTINCT campaign, project_type || ':' || county AS line FROM view.trainees WHERE phase = 'waitlisted'
+ORDER BY 1, 2
+"""
 _WITHOUT_OUTCOME = "SELECT count(*) FROM view.trainees WHERE training_class = $1 AND phase = ANY($2)"
 _IN_FLIGHT = """
 SELECT number, campaign, county, version FROM view.trainees
@@ -36,10 +56,8 @@ WHERE person = $1 AND NOT closed AND phase = ANY($2) AND (frozen_until IS NOT NU
 _LAST_CORRECTION = "SELECT coalesce(max(corrected_sequence), 0) FROM view.trainees WHERE campaign = $1"
 _RECORDS = """
 SELECT number, county, host, selected_at IS NOT NULL AS selected, given_up_at IS NOT NULL AS given_up,
-       class_cancelled_at IS NULL AND enrolled_at IS NOT NULL AS enrolled,
-       class_cancelled_at IS NULL AND confirmed_at IS NOT NULL AS confirmed,
-       class_cancelled_at IS NULL AND registered_at IS NOT NULL AS registered,
-       no_show_at IS NOT NULL AS no_show, excused_at IS NOT NULL AS excused,
+       enrolled_at IS NOT NULL AS enrolled, confirmed_at IS NOT NULL AS confirmed,
+       registered_at IS NOT NULL AS registered, no_show_at IS NOT NULL AS no_show, excused_at IS NOT NULL AS excused,
        completed_at IS NOT NULL AS completed, dismissed_at IS NOT NULL AS dismissed,
        not_completed_at IS NOT NULL AS not_completed
 FROM view.trainees WHERE campaign = $1 AND number > $2 ORDER BY number LIMIT $3
@@ -97,6 +115,8 @@ class TraineeRow:
     closed_at: datetime | None
     frozen_until: date | None
     corrected_sequence: int
+    substitutes: str
+    substituted_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +160,26 @@ class TraineeFilter:
                 closed=self.closed,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """Somebody who waits for a seat of a line. Smaller ranks come first, then earlier first submissions (case 45)."""
+
+    number: str
+    school: str
+    project_type: str
+    county: str
+    waiting_rank: int
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Suspense:
+    """How many wait for a seat of a line, and how many have an offer open that holds one."""
+
+    waiting: int
+    offered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +270,38 @@ async def last_correction(database: Database, campaign: str) -> int:
     """The sequence of the campaign's last correction of an outcome, 0 when there was none; for the system."""
     sequence: int = await database.fetchval(_LAST_CORRECTION, campaign)
     return sequence
+
+
+async def of_host(database: Database, campaign: str, host: str) -> tuple[int, int]:
+    """How many trainees are assigned to the host and not placed, and how many are in its classes; for the system."""
+    record = await database.fetchrow(_OF_HOST, campaign, host)
+    assert record is not None, "a count is always answered"
+    return record["assigned"], record["in_class"]
+
+
+async def waiting(
+    database: Database,
+    campaign: str,
+    project_type: str,
+    county: str,
+    *,
+    limit: int = query.PAGE_LIMIT,
+    but_frozen: bool = False,
+) -> tuple[WaitingRow, ...]:
+    """Those who wait for a seat of a line, in the order in which they are offered one; for the system.
+
+    `but_frozen` leaves out who stands still because a restriction was imposed: he is offered nothing meanwhile.
+    """
+    found = await database.fetch(_WAITING, campaign, project_type, county, limit, but_frozen)
+    return tuple(WaitingRow(**record) for record in found)
+
+
+async def suspense(database: Database, campaign: str) -> dict[str, Suspense]:
+    """Per line who waits and who has an offer; lines without either are left out. For the system."""
+    found = await database.fetch(_SEATS_IN_SUSPENSE, campaign)
+    return {each["line"]: Suspense(each["waiting"], each["offered"]) for each in found}
+
+
+async def lines_with_waiting(database: Database) -> tuple[tuple[str, str], ...]:
+    """(campaign, line) of every line that somebody waits for; for the system."""
+    return tuple((each["campaign"], each["line"]) for each in await database.fetch(_LINES_WITH_WAITING))

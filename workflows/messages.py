@@ -13,12 +13,13 @@ from domain.decision import Actor, Refusal
 from domain.numbers import parse_stream_name, stream_name
 
 TASK_QUEUE = "xunji"
-ProcessKind = Literal["trainee", "class", "campaign", "restriction"]
+ProcessKind = Literal["trainee", "class", "campaign", "restriction", "quota"]
 WORKFLOW_TYPES: dict[ProcessKind, str] = {
     "trainee": "Trainee",
     "class": "TrainingClass",
     "campaign": "Campaign",
     "restriction": "Restriction",
+    "quota": "Quota",
 }
 MAILBOX_WORKFLOW_TYPE = "Mailbox"
 BULLETINS_WORKFLOW_TYPE = "Bulletins"
@@ -123,6 +124,19 @@ class Reached(WorkflowMessage):
 
     found: int
     changed: int
+
+
+class FillSeats(WorkflowMessage):
+    """The input of the activity `fill_seats`: offer the free seats of a quota line to those who wait, in order."""
+
+    campaign: str
+    line: str
+
+
+class SeatsFilled(WorkflowMessage):
+    """How many seats were offered."""
+
+    offered: int
 
 
 class MailboxStart(WorkflowMessage):

@@ -1,7 +1,8 @@
 """The workflow of one nomination: `run` is the story, `domain/trainee.py` has the rules.
 
 Selection and class dates are kept by the campaign's and the class's workflow, one timer for all; the only timers here
-are the excuse window of an absence and the due dates of a follow-up task.
+are the window of an offered seat, the cut-off of a substitute, the excuse window of an absence and the due dates of a
+follow-up task: at most one at a time.
 """
 
 from typing import ClassVar
@@ -27,7 +28,7 @@ class TraineeWorkflow(ProcessWorkflow):
     async def run(self, start: ProcessStart) -> Receipt | None:
         """From nomination to the last thing that is waited for."""
         await self.open()
-        await self.while_in("nominated", "county-approved")
+        await self.while_in("nominated", "waitlisted", "offered", "county-approved")
         await self.while_in("selected", "enrolled", "confirmed")
         await self.while_in("in-training")
         await self.while_in("absent")
@@ -54,6 +55,34 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="resubmit", description="Hand a returned nomination in again (重新提交).")
     async def resubmit(self, message: CommandMessage) -> Receipt:
         return await self.handle("resubmit", message)
+
+    @workflow.update(name="waitlist", description="Fit, but no seat is left (候补).")
+    async def waitlist(self, message: CommandMessage) -> Receipt:
+        return await self.handle("waitlist", message)
+
+    @workflow.update(name="offer-seat", description="A seat became free; sent by the quota line.")
+    async def offer_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("offer-seat", message)
+
+    @workflow.update(name="accept-seat", description="Take the offered seat.")
+    async def accept_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("accept-seat", message)
+
+    @workflow.update(name="decline-seat", description="Leave the offered seat to the next.")
+    async def decline_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("decline-seat", message)
+
+    @workflow.update(name="substitute", description="Another teacher takes the seat (替换).")
+    async def substitute(self, message: CommandMessage) -> Receipt:
+        return await self.handle("substitute", message)
+
+    @workflow.update(name="report-impersonation", description="Somebody else turned up (顶替).")
+    async def report_impersonation(self, message: CommandMessage) -> Receipt:
+        return await self.handle("report-impersonation", message)
+
+    @workflow.update(name="reassign-host", description="The host was removed; sent by the campaign.")
+    async def reassign_host(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reassign-host", message)
 
     @workflow.update(name="reject", description="The county's or the city's no, with reasons (不予通过).")
     async def reject(self, message: CommandMessage) -> Receipt:

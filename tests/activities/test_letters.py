@@ -9,16 +9,17 @@ import yaml
 
 from activities import letters
 from activities.outbox import QueuedNotice
-from domain import attendance, campaign, restriction_messages, trainee_messages, training_class
+from domain import attendance, campaign, quota_messages, restriction_messages, trainee_messages, training_class
 
 WORDS = yaml.safe_load((letters.TEMPLATES / "words.yaml").read_text(encoding="utf-8"))
 EVENT_TYPES = {
     type_
     for module in (attendance, campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
-}
+} | set(quota_messages.QUOTA_EVENTS.types())
 NOTICES_OF_THEIR_OWN = {
     "bulletin.published",
+    "campaign.selection_escalated",
     "class.check_in_late",
     "class.days_short",
     "class.past_soft_end",
@@ -35,7 +36,10 @@ SILENT = {
     "attendance.marked",
     "campaign.bulletin_issued",
     "campaign.closed",
+    "campaign.offers_ended",
+    "campaign.reopening_closed",
     "campaign.selection_settled",
+    "campaign.settled",
     "class.absences_recorded",
     "class.capacity_changed",
     "class.check_in_confirmed",
@@ -44,9 +48,16 @@ SILENT = {
     "class.timetable_set",
     "nomination.approved",
     "nomination.resubmitted",
+    "quota.delegation_adjusted",
+    "quota.issued",
+    "quota.reallocation_passed_on",
+    "quota.received",
+    "quota.taken_back",
     "restriction.recorded",
     "restriction.waiver_used",
     "certificate.revoked",
+    "seat.offer_accepted",
+    "seat.offer_declined",
     "trainee.nominated",
     "trainee.registered",
 }

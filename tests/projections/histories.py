@@ -10,11 +10,14 @@ from domain import (
     attendance,
     bulletin_publication,
     campaign,
+    campaign_amendments,
     institution,
+    quota_messages,
     restriction_messages,
     trainee_correction_messages,
     trainee_messages,
     trainee_review_messages,
+    trainee_seat_messages,
     training_class,
     training_days,
 )
@@ -40,7 +43,7 @@ CATALOGUES: dict[str, EventCatalogue] = {
     "attendance": attendance.EVENTS,
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
-    "quota": campaign.QUOTA_EVENTS,
+    "quota": quota_messages.QUOTA_EVENTS,
     "campaign": campaign.EVENTS,
     "person": persons.EVENTS,
     "bulletin": bulletin_publication.EVENTS,
@@ -149,6 +152,15 @@ def corrected(was: str, becomes: str) -> Event:
     )
 
 
+WAITLISTED = trainee_seat_messages.TraineeWaitlisted(by=BY, rank=0, until=day(100))
+OFFERED = trainee_seat_messages.SeatOffered(until=day(4))
+OFFER_ACCEPTED = trainee_seat_messages.SeatOfferAccepted(by=BY, deadline=day(100))
+OFFER_DECLINED = trainee_seat_messages.SeatOfferDeclined(by=BY)
+OFFER_LAPSED = trainee_seat_messages.SeatOfferLapsed()
+SUBSTITUTED = trainee_seat_messages.SubstituteNamed(by=BY, substitute="zz22-410181-00099", reason="ill")
+IMPERSONATED = trainee_seat_messages.ImpersonationReported(by="host:h001", evidence="doc-5")
+REASSIGNED = trainee_seat_messages.HostReassigned(before="h001", host="h003")
+
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
@@ -156,6 +168,7 @@ AFTER_NOMINATION: tuple[Event, ...] = (
     IDENTITY_REVIEWED, SCHOOL_CHANGED,
     FROZEN, RESUMED, REVOKED, REISSUED, LATE,
     *(corrected("absent", becomes) for becomes in ("in-training", "completed", "not-completed", "excused", "absent")),
+    WAITLISTED, OFFERED, OFFER_ACCEPTED, OFFER_DECLINED, OFFER_LAPSED, SUBSTITUTED, IMPERSONATED, REASSIGNED,
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -189,6 +202,12 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "taken-back": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, REVOKED, corrected("following-up", "in-training")),
     "found-present": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "completed"), COMPLETED, REISSUED, LATE),
     "excused-late": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "excused"), EXCUSED),
+    "waitlisted": (WAITLISTED,),
+    "offered": (WAITLISTED, OFFERED),
+    "offer taken": (WAITLISTED, OFFERED, OFFER_ACCEPTED, CITY_APPROVED, REASSIGNED, CITY_APPROVED),
+    "offer declined": (WAITLISTED, OFFERED, OFFER_DECLINED, WITHDRAWN),
+    "offer lapsed": (WAITLISTED, OFFERED, OFFER_LAPSED, REJECTED),
+    "substituted": (*IN_CLASS, IMPERSONATED, SUBSTITUTED, WITHDRAWN),
 }
 """Whole lives after the nomination; together they hold every event of a nomination."""
 
@@ -380,7 +399,29 @@ PERSON_LIFE: tuple[Event, ...] = (
 
 def quota(line: str, seats: int) -> Event:
     project, _, recipient = line.partition(":")
-    return campaign.QuotaIssued(line=line, project_type=project, recipient=recipient, seats=seats, invented=True)
+    return quota_messages.QuotaIssued(line=line, project_type=project, recipient=recipient, seats=seats, invented=True)
+
+
+QUOTA_LIFE: tuple[Event, ...] = (
+    quota_messages.QuotaReceived(from_line="gp1:zzedu", seats=5, by="bureau:zzedu", why="delegation"),
+    quota_messages.QuotaDelegated(to="gp1:410181-s01", seats=4, by=BY),
+    quota_messages.QuotaTakenBack(from_line="gp1:410181-s01", seats=1, by=BY),
+    quota_messages.QuotaReturned(to="gp1:zzedu", seats=2, by=BY, reason="too few"),
+    quota_messages.ReallocationOffered(
+        offer=1, seats=3, candidates=("gp1:410182", "gp1:410183"), until=day(3), by=BY, reason="too few"
+    ),
+    quota_messages.ReallocationPassedOn(offer=1, why="declined", until=day(4)),
+    quota_messages.ReallocationAccepted(offer=1, to="gp1:410183", by="county:410183"),
+    quota_messages.ReallocationOffered(
+        offer=2, seats=1, candidates=("gp1:410182",), until=day(5), by=BY, reason="too few"
+    ),
+    quota_messages.ReallocationEnded(offer=2, why="lapsed"),
+    quota_messages.ShortfallReported(seats=2, reason="teaching_load", details="two in one school", by=BY),
+    quota_messages.QuotaOverridden(
+        before=30, seats=28, by="bureau:zzedu", role="bureau", reason="province", document="doc-7"
+    ),
+    quota_messages.DelegationAdjusted(line="gp1:410181-s01", seats=-1, by="bureau:zzedu"),
+)
 
 
 def bulletin(kind: str, version: int = 1, rows: tuple[BulletinRow, ...] = ()) -> Event:
@@ -409,6 +450,15 @@ CAMPAIGN_LIFE: tuple[Event, ...] = (
     campaign.SelectionSettled(level="county"),
     campaign.SelectionClosed(level="city"),
     campaign.SelectionSettled(level="city"),
+    campaign_amendments.SelectionReopened(
+        key="reopened-1", county="410181", until=day(20), by="bureau:zzedu", reason="flood"
+    ),
+    campaign_amendments.ReopeningClosed(key="reopened-1"),
+    campaign_amendments.Settled(key="reopened-1"),
+    campaign_amendments.HostRemoved(host="h001", replacement="h003", assigned=2, by="bureau:zzedu", reason="fire"),
+    campaign_amendments.Settled(key="host-h001"),
+    campaign_amendments.OffersEnded(key="offers-end-1"),
+    campaign_amendments.Settled(key="offers-end-1"),
     campaign.SoftEndPassed(open_cases=3),
     bulletin("counties", rows=(BulletinRow(organisation="410181", assigned=30, selected=27),)),
     bulletin("hosts"),
@@ -494,7 +544,7 @@ def world() -> tuple[Stream, ...]:
     )
     return (
         Stream(BOOK, f"campaign/{BOOK}", (campaign_opened(), *CAMPAIGN_LIFE)),
-        Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30),)),
+        Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30), *QUOTA_LIFE)),
         Stream(BOOK, "class/zz22-c-h001-01", (class_planned(), *CLASS_LIFE)),
         Stream(BOOK, "class/zz22-c-h001-02", (class_planned(), *CHANGED_CLASS_LIFE)),
         *(Stream(BOOK, f"class/zz22-c-h001-{each}", (class_planned(), end)) for each, end in OTHER_ENDS.items()),

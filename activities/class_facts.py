@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain import trainee_messages, training_class
+from domain import trainee_messages, trainee_outcome_messages, training_class
 from domain.attendance import granted, tally
 from domain.decision import Command
 from domain.plan import Plan
@@ -71,7 +71,7 @@ async def trainee_class_facts(
             return Facts(plan, training_class=target, history=known)
         case FollowClass() if state is not None and state.training_class:
             return await _facts_of_following(read, plan, number, state)
-        case trainee_messages.Complete() | Correct(becomes="completed") if (
+        case trainee_outcome_messages.Complete() | Correct(becomes="completed") if (
             state is not None and plan.training_rules.attendance_percent is not None
         ):
             return await _facts_of_completing(read, plan, number, state)

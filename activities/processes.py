@@ -22,6 +22,7 @@ from domain import (
     trainee_context,
     trainee_correction_messages,
     trainee_messages,
+    trainee_outcome_messages,
     trainee_review_messages,
     trainee_seat_messages,
     trainee_state,
@@ -136,7 +137,7 @@ async def _trainee_facts(
             restriction=restriction_,
             restriction_version=version,
         )
-    if isinstance(command, trainee_messages.Complete) and state is not None:
+    if isinstance(command, trainee_outcome_messages.Complete) and state is not None:
         return replace(
             about_classes or trainee_context.Facts(plan), days_version=await _days_version(read, plan, state)
         )

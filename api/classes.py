@@ -34,7 +34,8 @@ from api.services import Services, ServicesHere, allowed, step
 from api.trainees import send_one
 from domain.decision import Command
 from domain.numbers import class_number
-from domain.trainee_messages import Code, Complete, Dismiss, Fail, Register, Text
+from domain.trainee_messages import Code, Register, Text
+from domain.trainee_outcome_messages import Complete, Dismiss, Fail
 from domain.training_class import Capacity, Mode, PlanClass, TrainingClass, allowed_commands, case_of
 from domain.training_class_messages import Session
 from projections import classes as view

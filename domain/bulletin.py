@@ -49,13 +49,11 @@ from domain.trainee_messages import (
     NominationRejected,
     NominationWithdrawn,
     NoShowRecorded,
-    TraineeDismissed,
     TraineeEnrolled,
     TraineeNominated,
     TraineeRegistered,
-    TrainingCompleted,
-    TrainingNotCompleted,
 )
+from domain.trainee_outcome_messages import TraineeDismissed, TrainingCompleted, TrainingNotCompleted
 
 FORMULAS_VERSION = 2
 SMALL_CELL = 3

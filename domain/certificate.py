@@ -17,10 +17,8 @@ from domain.trainee_correction_messages import (
     CertificateReissued,
     CertificateRevoked,
 )
-from domain.trainee_messages import (
-    TraineeEnrolled,
-    TrainingCompleted,
-)
+from domain.trainee_messages import TraineeEnrolled
+from domain.trainee_outcome_messages import TrainingCompleted
 
 Status = Literal["valid", "superseded", "revoked"]
 

@@ -25,13 +25,10 @@ from domain.trainee_context import Context, Outcome
 from domain.trainee_correction_messages import Correct, RecordLateAnswer, ReissueCertificate, Resume
 from domain.trainee_messages import (
     Approve,
-    Complete,
     Confirm,
     Decline,
-    Dismiss,
     Enroll,
     Excuse,
-    Fail,
     GrantLeave,
     Lapse,
     Nominate,
@@ -43,9 +40,14 @@ from domain.trainee_messages import (
     RequestLeave,
     Resubmit,
     Return,
+    Withdraw,
+)
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    Fail,
     ReviewFollowUp,
     SubmitFollowUp,
-    Withdraw,
 )
 from domain.trainee_review_messages import ChangeSchool, ReviewIdentity
 from domain.trainee_seat_messages import (

@@ -22,8 +22,9 @@ from domain.trainee_correction_messages import (
     RecordLateAnswer,
     ReissueCertificate,
 )
-from domain.trainee_messages import AbsenceExcused, Complete, ExcuseWindowClosed, TrainingNotCompleted
+from domain.trainee_messages import AbsenceExcused, ExcuseWindowClosed
 from domain.trainee_outcome import completion, next_restriction, with_restriction
+from domain.trainee_outcome_messages import Complete, TrainingNotCompleted
 from domain.trainee_state import Trainee, evolve
 from domain.training_days import DaysReversed, entries
 

@@ -11,6 +11,21 @@ from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Me
 from domain.history import Grounds
 from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
 from domain.trainee_correction_messages import COMMANDS_BESIDE, EVENTS_BESIDE
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    Fail,
+    FollowUpAssigned,
+    FollowUpLapsed,
+    FollowUpOverdue,
+    FollowUpReviewed,
+    FollowUpSubmitted,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    TraineeDismissed,
+    TrainingCompleted,
+    TrainingNotCompleted,
+)
 from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
 from domain.trainee_seat_messages import COMMAND_CLASSES, EVENT_CLASSES
 
@@ -216,82 +231,6 @@ class LeaveRefused(Event):
     reason: str
 
 
-class TraineeDismissed(Event):
-    """劝退 with reason and evidence; a restriction is proposed in the same append."""
-
-    type: ClassVar[str] = "trainee.dismissed"
-    by: str
-    reason: str
-    evidence: str
-    restriction: str
-
-
-class TrainingCompleted(Event):
-    """结业: days by mode, hours, grade and the certificate's number.
-
-    `cycle` is the 继续教育周期 that the days were credited to in the same append; empty in records that are older than
-    that ledger.
-    """
-
-    type: ClassVar[str] = "training.completed"
-    by: str
-    centralised_days: int
-    online_days: int
-    hours: int
-    grade: str
-    certificate: str
-    host_shortfall_days: int = 0
-    cycle: str = ""
-
-
-class TrainingNotCompleted(Event):
-    """未结业; a restriction is proposed in the same append."""
-
-    type: ClassVar[str] = "training.not_completed"
-    by: str
-    reasons: tuple[str, ...]
-    restriction: str
-
-
-class FollowUpAssigned(Event):
-    """跟踪任务 after completion (任务驱动)."""
-
-    type: ClassVar[str] = "follow_up.assigned"
-    task: str
-    due: datetime
-
-
-class FollowUpSubmitted(Event):
-    """The task's evidence is in."""
-
-    type: ClassVar[str] = "follow_up.submitted"
-    by: str
-    evidence: str
-
-
-class FollowUpReviewed(Event):
-    """The host reviewed the evidence; a refused one is due again by `due`."""
-
-    type: ClassVar[str] = "follow_up.reviewed"
-    by: str
-    accepted: bool
-    comment: str
-    due: datetime | None = None
-
-
-class FollowUpOverdue(Event):
-    """The task was not in on time; host and county are told, and a last date is set."""
-
-    type: ClassVar[str] = "follow_up.overdue"
-    last_date: datetime
-
-
-class FollowUpLapsed(Event):
-    """The last date passed as well: the case is closed with its task unmet."""
-
-    type: ClassVar[str] = "follow_up.lapsed"
-
-
 EVENTS = EventCatalogue(
     TraineeNominated,
     NominationApproved,
@@ -454,46 +393,6 @@ class RefuseLeave(LeaveReference, Command):
 
     name: ClassVar[str] = "refuse-leave"
     reason: Text
-
-
-class Dismiss(Command):
-    """劝退."""
-
-    name: ClassVar[str] = "dismiss"
-    reason: Code
-    evidence: Text
-
-
-class Complete(Command):
-    """结业. Days are whole days by mode; hours are class hours (学时)."""
-
-    name: ClassVar[str] = "complete"
-    centralised_days: Days
-    online_days: Days = 0
-    hours: int = Field(ge=0, le=2_000)
-    grade: Literal["excellent", "good", "pass"] = "pass"
-
-
-class Fail(Command):
-    """未结业."""
-
-    name: ClassVar[str] = "fail"
-    reasons: tuple[Code, ...] = Field(min_length=1, max_length=20)
-
-
-class SubmitFollowUp(Command):
-    """Hand in the follow-up task's evidence, by reference."""
-
-    name: ClassVar[str] = "submit-follow-up"
-    evidence: Text
-
-
-class ReviewFollowUp(Command):
-    """Accept the evidence, or send it back."""
-
-    name: ClassVar[str] = "review-follow-up"
-    accepted: bool
-    comment: str = Field(default="", max_length=MAX_TEXT)
 
 
 class PassDeadline(Command):

@@ -17,17 +17,16 @@ from domain.numbers import RESTRICTIONS, certificate_number, restriction_number,
 from domain.refusals import in_words, refuse
 from domain.restriction_messages import Ground, RestrictionProposed
 from domain.trainee_context import Context, Outcome, notice, told_host
-from domain.trainee_messages import (
+from domain.trainee_messages import ExcuseWindowClosed, PassDeadline
+from domain.trainee_outcome_messages import (
     Complete,
     Dismiss,
-    ExcuseWindowClosed,
     Fail,
     FollowUpAssigned,
     FollowUpLapsed,
     FollowUpOverdue,
     FollowUpReviewed,
     FollowUpSubmitted,
-    PassDeadline,
     ReviewFollowUp,
     SubmitFollowUp,
     TraineeDismissed,

@@ -137,6 +137,7 @@ async def _imposed_waived_and_reversed(api: API, restriction: str, number: str) 
     reversal = DECISION | {"document": "文件 8"}
     await done(await api.post(BUREAU, f"/v1/restrictions/{restriction}/reverse", reversal), "reversed")
     # The seat of a nomination is another matter: only the deadline is in its way now.
+    await api.seen()
     late = await api.post(SCHOOL, "/v1/nominations", nomination(api, 1, project_type="gp1", rural=True))
     assert "restricted" not in late.text
 

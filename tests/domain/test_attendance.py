@@ -25,7 +25,7 @@ from domain.attendance import (
 )
 from domain.decision import Refusal
 from domain.plan import Training
-from domain.trainee_messages import Complete, FollowUpAssigned, TrainingCompleted
+from domain.trainee_outcome_messages import Complete, FollowUpAssigned, TrainingCompleted
 from domain.training_class_messages import Session
 from domain.training_class_state import TrainingClass
 from tests.domain.test_trainee import HOST, IN_TRAINING, NUMBER, a_class, nomination, on

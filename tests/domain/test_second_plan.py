@@ -16,19 +16,21 @@ from domain.trainee_context import Facts
 from domain.trainee_messages import (
     Approve,
     AttendanceConfirmed,
-    Complete,
     Confirm,
-    Dismiss,
     Enroll,
-    FollowUpAssigned,
     Nominate,
     NominationApproved,
     PersonReference,
     Register,
-    TraineeDismissed,
     TraineeEnrolled,
     TraineeNominated,
     TraineeRegistered,
+)
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    FollowUpAssigned,
+    TraineeDismissed,
     TrainingCompleted,
 )
 from domain.trainee_state import fold

@@ -12,13 +12,9 @@ from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass
 from domain.trainee_context import Facts
 from domain.trainee_messages import (
     AttendanceConfirmed,
-    Complete,
     Confirm,
     Decline,
-    Dismiss,
     Enroll,
-    Fail,
-    FollowUpAssigned,
     GrantLeave,
     LeaveGranted,
     LeaveRequested,
@@ -28,9 +24,15 @@ from domain.trainee_messages import (
     RefuseLeave,
     RequestLeave,
     TraineeEnrolled,
+    Withdraw,
+)
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    Fail,
+    FollowUpAssigned,
     TrainingCompleted,
     TrainingNotCompleted,
-    Withdraw,
 )
 from domain.trainee_state import Trainee, fold
 from domain.training_class_state import SplitOff, TrainingClass

@@ -24,10 +24,9 @@ from domain.trainee_correction_messages import (
     RecordLateAnswer,
     ReissueCertificate,
 )
-from domain.trainee_messages import (
-    AbsenceExcused,
+from domain.trainee_messages import AbsenceExcused, ExcuseWindowClosed
+from domain.trainee_outcome_messages import (
     Complete,
-    ExcuseWindowClosed,
     Fail,
     FollowUpAssigned,
     FollowUpLapsed,

@@ -18,7 +18,8 @@ from domain.numbers import (
 )
 from domain.plan_eligibility import Cycle, Eligibility
 from domain.trainee_correction_messages import CertificateReissued, CertificateRevoked
-from domain.trainee_messages import TraineeEnrolled, TrainingCompleted
+from domain.trainee_messages import TraineeEnrolled
+from domain.trainee_outcome_messages import TrainingCompleted
 from domain.training_days import DaysCredited, DaysReversed, TrainingDays, fold
 from tests.domain.test_trainee import on
 from tests.specification import the_plan

@@ -16,6 +16,7 @@ from domain import (
     restriction_messages,
     trainee_correction_messages,
     trainee_messages,
+    trainee_outcome_messages,
     trainee_review_messages,
     trainee_seat_messages,
     training_class,
@@ -112,21 +113,21 @@ LEAVE_REQUESTED = trainee_messages.LeaveRequested(
 )
 LEAVE_GRANTED = trainee_messages.LeaveGranted(leave=1, by="host:h001")
 LEAVE_REFUSED = trainee_messages.LeaveRefused(leave=1, by="host:h001", reason="exam")
-DISMISSED = trainee_messages.TraineeDismissed(
+DISMISSED = trainee_outcome_messages.TraineeDismissed(
     by="host:h001", reason="conduct", evidence="doc-2", restriction="zz22-410181-00001-r1"
 )
-COMPLETED = trainee_messages.TrainingCompleted(
+COMPLETED = trainee_outcome_messages.TrainingCompleted(
     by="host:h001", centralised_days=7, online_days=0, hours=56, grade="good", certificate="zz22-cert-00001"
 )
-NOT_COMPLETED = trainee_messages.TrainingNotCompleted(
+NOT_COMPLETED = trainee_outcome_messages.TrainingNotCompleted(
     by="host:h001", reasons=("exam_failed",), restriction="zz22-410181-00001-r1"
 )
-FOLLOW_UP = trainee_messages.FollowUpAssigned(task="lesson", due=day(90))
-SUBMITTED = trainee_messages.FollowUpSubmitted(by=BY, evidence="doc-3")
-ACCEPTED = trainee_messages.FollowUpReviewed(by="host:h001", accepted=True, comment="")
-SENT_BACK = trainee_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
-OVERDUE = trainee_messages.FollowUpOverdue(last_date=day(97))
-LAPSED = trainee_messages.FollowUpLapsed()
+FOLLOW_UP = trainee_outcome_messages.FollowUpAssigned(task="lesson", due=day(90))
+SUBMITTED = trainee_outcome_messages.FollowUpSubmitted(by=BY, evidence="doc-3")
+ACCEPTED = trainee_outcome_messages.FollowUpReviewed(by="host:h001", accepted=True, comment="")
+SENT_BACK = trainee_outcome_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
+OVERDUE = trainee_outcome_messages.FollowUpOverdue(last_date=day(97))
+LAPSED = trainee_outcome_messages.FollowUpLapsed()
 IDENTITY_REVIEWED = trainee_review_messages.IdentityReviewed(
     by="bureau:zzedu", finding="same-person", decided_by="b7", reasons="doc-5"
 )

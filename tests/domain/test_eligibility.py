@@ -320,3 +320,10 @@ def test_days_of_a_cycle_are_counted_over_all_trainings() -> None:
     assert order(history)[1] == 1
     assert order(history_of(completed("gp1", centralised_days=6)))[1] == 0
     assert start_of_day(today) < on(8, 26)
+
+
+def test_case_57_days_that_were_reversed_do_not_count_in_the_cycle() -> None:
+    counted = history_of(completed("gp1")).model_copy(update={"days": {"2016-2020": 9, "2021-2025": 3}})
+    assert counted.days_in_cycle(the_plan(), date(2022, 8, 26)) == 3
+    assert counted.days_in_cycle(the_plan(), date(2020, 12, 31)) == 9
+    assert counted.days_in_cycle(the_plan(), date(2026, 1, 1)) == 0

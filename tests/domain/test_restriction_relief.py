@@ -1,12 +1,14 @@
 """What eases a restriction, when it starts, and what it means for nominations under way: the numbered cases."""
 
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 import pytest
 
 from domain import restriction, trainee
 from domain.calendar import add_calendar_years
 from domain.decision import SYSTEM, Actor, Block, Clear, Unblock
+from domain.history import Barred, History
 from domain.plan import Plan
 from domain.plan_outcomes import OutcomeRules, SecondIncident
 from domain.restriction import Facts, case_of, fold
@@ -223,6 +225,29 @@ def test_case_37_a_waiver_serves_its_own_restriction_person_and_project_only() -
     given.when(command, of_trainee.SCHOOL, on(8, 26), over).then(TraineeNominated)
     reversed_ = RestrictionReversed(by="b", decided_by="s", reasons="r", document="d")
     given.when(command, of_trainee.SCHOOL, on(8, 26), waived_facts(WAIVED, reversed_)).refused("waiver_unknown")
+
+
+def test_case_37_a_waiver_stands_for_the_rule_on_restrictions_among_other_failures() -> None:
+    history = History(barred=(Barred(starts=date(2021, 11, 1), until=date(2025, 11, 1)),))
+    facts = waived_facts(WAIVED, history=history)
+    wrong = of_trainee.NOMINATION.model_copy(update={"waiver": NUMBER, "stage": "kindergarten"})
+    given = of_trainee.nomination()
+    given.when(wrong, of_trainee.SCHOOL, on(8, 26), facts).refused("stage_not_eligible")
+    without = wrong.model_copy(update={"waiver": ""})
+    given.when(without, of_trainee.SCHOOL, on(8, 26), facts).refused("stage_not_eligible", "restricted_until")
+
+
+def test_case_74_a_waiver_of_a_restriction_under_a_joined_record_serves_as_well() -> None:
+    # The nomination is made under the record that was kept, the restriction stands under the one that was joined.
+    kept = UUID(int=77)
+    person = of_trainee.NOMINATION.person.model_copy(update={"id": kept})
+    command = of_trainee.NOMINATION.model_copy(update={"waiver": NUMBER, "person": person})
+    given = of_trainee.nomination()
+    joined = waived_facts(WAIVED, records=(PERSON,))
+    decision = given.when(command, of_trainee.SCHOOL, on(8, 26), joined).then(TraineeNominated)
+    # His own record is tested all the same.
+    assert [each.key for each in decision.claims if isinstance(each, Clear)] == [f"restriction:{kept}"]
+    given.when(command, of_trainee.SCHOOL, on(8, 26), waived_facts(WAIVED)).refused("waiver_unknown")
 
 
 def test_case_37_a_frozen_nomination_goes_on_on_a_waiver() -> None:

@@ -189,3 +189,15 @@ def test_case_4_a_removed_hosts_trainee_goes_to_the_one_that_takes_over() -> Non
     moved.when(ReassignHost(), SYSTEM, on(9, 5), facts).refused("host_not_removed")
     pending = specification(trainee, NUMBER, fold).given(*SELECTED[:2])
     pending.when(Approve(host="h001"), BUREAU, on(8, 30), facts).refused("host_removed")
+
+
+def test_case_8_a_substitute_under_another_name_is_held_for_review() -> None:
+    decision = (
+        confirmed()
+        .when(command(name_differs=True), COUNTY, on(9, 30), Facts(PLAN))
+        .then(SubstituteNamed, NominationWithdrawn)
+    )
+    nominated = decision.others[0].events[0]
+    assert isinstance(nominated, TraineeNominated)
+    assert nominated.identity_review and nominated.sealed == "sealed"
+    assert [each.recipient for each in decision.notices if each.type == "identity.review_needed"] == ["zzedu"]

@@ -20,6 +20,7 @@ from tests.projections.histories import (
     COMPLETED,
     CONFIRMED,
     COUNTY_APPROVED,
+    DAYS_LIFE,
     ENROLLED,
     IMPOSED,
     REGISTERED,
@@ -63,6 +64,19 @@ async def test_facts_come_from_every_campaign_and_never_from_the_nomination_itse
     assert known.sequences[OTHER_BOOK] == 1 + len(LIFE)
     assert known.sequences[BOOK] == 2
     assert not {"number", "county", "school", "host", "restriction"} & set(other)
+
+
+async def test_case_57_the_days_are_those_that_stand_in_the_ledger_of_days(
+    pool: "Pool[Any]", ledger: Ledger, projector: Projector
+) -> None:
+    await registered(ledger, ONE)
+    await append(ledger, "people", f"training-days/{ONE}:2021-2025", 0, DAYS_LIFE[0])
+    await projector.catch_up()
+    assert (await history.of_person(pool, ONE, "")).days == {"2021-2025": 7}
+    await append(ledger, "people", f"training-days/{ONE}:2021-2025", 1, *DAYS_LIFE[1:])
+    await projector.catch_up()
+    assert (await history.of_person(pool, ONE, "")).days == {"2021-2025": 0}
+    assert (await history.of_person(pool, STRANGER, "")).days == {}
 
 
 async def test_case_74_the_facts_of_joined_records_are_one_persons_from_either_end(

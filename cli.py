@@ -11,6 +11,7 @@ from command_line import FAILED, AsJSON, State, configured, err, fail, out, prin
 from demo import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
+from explain_cli import explain
 from ledger_books_cli import attach, books, close, detach
 from ledger_cli import ledger_app
 from ledger_keys_cli import rotate_index_key, rotate_master_key
@@ -27,6 +28,7 @@ app.command()(demo)
 for each in (books, close, detach, attach, rotate_master_key, rotate_index_key):
     ledger_app.command()(each)
 add_view_commands(ledger_app)
+app.command()(explain)
 
 # ------------------------------------------------------------------------------------------------------- parts
 
@@ -153,6 +155,14 @@ def check(file: Annotated[Path, typer.Argument(help="A plan, e.g. plans/2022-zhe
     plan = read_plan(file)
     seats = sum(line.seats for line in plan.lines())
     out.print(f"{plan.id}: {len(plan.project_types)} project types, {len(plan.hosts)} hosts, {seats} seats. No errors.")
+
+
+@plan_app.command()
+def schema() -> None:
+    """Print the plan's JSON Schema, for editors; plans/plan.schema.json is this."""
+    from domain.plan_schema import schema_text
+
+    sys.stdout.write(schema_text())
 
 
 def read_plan(file: Path) -> Plan:

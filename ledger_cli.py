@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
@@ -20,6 +20,9 @@ from command_progress import progress
 from database import operator_pool
 from exit_codes import MISUSED, OK, REFUSED, WRONG, code_of
 from ledger.errors import LedgerError
+from ledger.store import Ledger
+from ledger.vault import Vault
+from projections.checkpoints import ViewBehind
 from settings import Settings, key_bytes
 from vaults import vault_of
 
@@ -411,28 +414,22 @@ def erase(
 ) -> None:
     """Destroy a person's key: what is sealed under it can never be read again; hashes and statistics still hold.
 
-    Refused while a restriction of the person runs.
+    While a restriction of the person runs, the data are only stored; the wish is kept, and met when it has ended.
     """
-    from clock import clock_for
-    from domain.calendar import local_date
-    from person_export import barred_until
 
     async def work() -> int:
         settings = configured(state)
         subject = _person(who)
         async with database(settings) as pool:
-            today = local_date(await clock_for(settings.clock, pool).now())
-            until = await barred_until(pool, subject, today)
-        if until is not None:
-            fail(
-                f"A restriction of {subject} runs until {until}, and its record is kept until then.\n"
-                "  → Tell the person that day, and erase after it.",
-                REFUSED,
-            )
-        if not yes and not typer.confirm(f"Erase {subject} for ever?", err=True):
-            return REFUSED
-        async with database(settings) as pool:
             vault = vault_of(settings, pool)
+            if not yes and not typer.confirm(f"Erase {subject} for ever?", err=True):
+                return REFUSED
+            if await _is_held(settings, pool, vault, subject, reason):
+                if as_json:
+                    print_json({"held": True})
+                else:
+                    out.print(f"{subject} is barred still: the data are only stored, and erased when that has ended.")
+                return REFUSED
             tombstone = await vault.erase(subject, reason)
         if as_json:
             print_json(asdict(tombstone))
@@ -452,6 +449,34 @@ def _time(option: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         fail(f"{option} is no time.\n  → Write it like 2022-09-01T18:00:00+08:00.")
+
+
+async def _is_held(settings: Settings, pool: "asyncpg.Pool[Any]", vault: Vault, subject: UUID, reason: str) -> bool:
+    """Ask for the erasure as the API does, by the domain's rules; whether it has to wait. Ends when it is refused."""
+    from clock import clock_for
+    from domain.decision import SYSTEM, Refusal
+    from event_schemas import SCHEMAS
+    from person_records import PersonRecords, Recording
+    from projections.checkpoints import Checkpoints
+
+    ledger, checkpoints = Ledger(pool, SCHEMAS), Checkpoints(pool)
+    try:
+        records = PersonRecords(pool, ledger, vault, checkpoints)
+        if await records.find(subject) is None:
+            # Known to the vault alone: nothing of his is in the ledger.
+            return False
+        recording = Recording(uuid4(), f"erase {subject}", SYSTEM, await clock_for(settings.clock, pool).now())
+        outcome = await records.erase(subject, recording, reason)
+    except ViewBehind as error:
+        fail(f"{error}\n  → Start a worker: what still needs the person is read from the views.")
+    finally:
+        await checkpoints.close()
+        await ledger.close()
+    if isinstance(outcome, Refusal):
+        if outcome.code == "erasure_held":
+            return True
+        fail(f"{outcome.reasons[0].en}\n  → {outcome.reasons[0].remedy_en}")
+    return outcome.erasure == "held"
 
 
 def _person(text: str) -> UUID:

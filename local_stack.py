@@ -37,7 +37,9 @@ from embedded_postgres import EmbeddedPostgres
 from embedded_temporal import EmbeddedTemporal
 from settings import DEFAULT_STATE_DIR, KEY_BYTES, SECRETS_FILE, STACK_FILE
 
-KEY_VARIABLES = ("XUNJI_MASTER_KEY", "XUNJI_INDEX_KEY", "XUNJI_SIGNING_KEY")
+KEY_VARIABLES = ("XUNJI_MASTER_KEY", "XUNJI_INDEX_KEY", "XUNJI_SIGNING_KEY", "XUNJI_LINK_KEY")
+REPLACEABLE = ("XUNJI_LINK_KEY", "XUNJI_SERVICE_PASSWORD")
+"""What is lost with these is only what they have signed or opened; a state directory that lacks them gets new ones."""
 # Not made by the stack: a signing key that was handed over signs along until it is taken out.
 OPTIONAL_KEY_VARIABLES = ("XUNJI_PREVIOUS_SIGNING_KEY", "XUNJI_WITNESS_KEY")
 PASSWORD_VARIABLE = "XUNJI_POSTGRES_PASSWORD"  # noqa: S105 - the name of a variable
@@ -299,12 +301,10 @@ class LocalStack:
         missing = [name for name in wanted if name not in found]
         if not missing:
             return found
-        # The service's password opens nothing that a new one does not: it may be made at any time.
-        if missing != [SERVICE_PASSWORD_VARIABLE] and embedded_postgres.data_is_initialised(
-            self.state_dir / "postgresql"
-        ):
+        lost = [name for name in missing if name not in REPLACEABLE]
+        if lost and embedded_postgres.data_is_initialised(self.state_dir / "postgresql"):
             raise StackError(
-                f"{path} lacks {', '.join(missing)}, but a database made with it exists.",
+                f"{path} lacks {', '.join(lost)}, but a database made with it exists.",
                 "Put the first secrets.env back; without its keys nobody can read the names in the ledger. "
                 "To begin anew, remove the state directory or choose another (--state DIR).",
             )

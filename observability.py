@@ -43,6 +43,7 @@ PERSONAL_KEYS = frozenset(
         "signing_key",
         "previous_signing_key",
         "witness_key",
+        "link_key",
         "database_url",
     }
 )

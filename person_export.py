@@ -2,10 +2,10 @@
 
     id ─► the vault (known, erased) ─► his streams ─► their events, opened ─► what else names him
 
-His streams are those of a person, a trainee or a restriction whose first event names his id. They are looked for in the
-ledger and not in the views, which may be behind or lack a parked event: all events are read for this, which takes
-seconds for a large ledger, and a request for access is rare. What is given is personal data in the clear: hand it to
-him, and do not log it.
+His streams are those of a person, a trainee, a restriction or training days whose first event names his id. They are
+looked for in the ledger and not in the views, which may be behind or lack a parked event: all events are read for
+this, which takes seconds for a large ledger, and a request for access is rare. What is given is personal data in the
+clear: hand it to him, and do not log it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ import asyncpg.pool
 import orjson
 
 from activities.outbox import START_RECIPIENT
-from domain.identity import parse_identity_number
+from domain.identity import parse_any_document
 from domain.numbers import PEOPLE, active_key, parse_stream_name, restriction_key, stream_name
 from event_schemas import SCHEMAS
 from ledger.canonical import instant, parse_event
@@ -30,8 +30,11 @@ from ledger.vault import Tombstone, Vault
 ROWS_MAX: Final = 20_000
 """More rows of one sort than one person can have; the export then is refused and not cut short."""
 
-OWN_KINDS: Final = frozenset({"person", "trainee", "restriction"})
+OWN_KINDS: Final = frozenset({"person", "trainee", "restriction", "training-days"})
 """The kinds of streams that are about one person: him whom their first event names."""
+
+ATTENDANCE: Final = "attendance"
+"""The kind of streams that hold the marks of many people."""
 
 Stream: TypeAlias = tuple[str, str]
 """A book and the name of a stream in it."""
@@ -88,8 +91,9 @@ async def export_person(
     Times are RFC 3339 text, in UTC. Keys: `person` (his id), `exported_at`, `known_since`, `erased` (None, or `at` and
     `reason`), `personal` (his newest fields, None once erased), `events` (of his own streams, by time; `sealed` is
     replaced by `personal`, opened), `mentions` (events of other streams that name him, without what they say of
-    others), `claims` (`holds` and `barred` days), `notices` about him with their `deliveries`, and `not_searched`: the
-    detached books, whose events are elsewhere, and whose export is to be looked through for his id.
+    others; of attendance his own marks), `claims` (`holds` and `barred` days), `notices` about him with their
+    `deliveries`, and `not_searched`: the detached books, whose events are elsewhere, and whose export is to be looked
+    through for his id.
 
     Raises PersonUnknown, ExportTooLarge, IdentityNumberError for what is no identity number, VaultError when a record
     of his cannot be opened, and asyncpg's errors.
@@ -117,7 +121,7 @@ async def export_person(
         "erased": _erasure(erased),
         "personal": personal,
         "events": opened,
-        "mentions": [_envelope(event) for event in naming if (event.book, event.stream) not in own],
+        "mentions": [_mention(event, own) for event in naming if (event.book, event.stream) not in own],
         "claims": claims,
         "notices": notices,
         "not_searched": [{"book": each.book, "place": each.place} for each in elsewhere],
@@ -145,7 +149,7 @@ async def identity_number_of(pool: "asyncpg.Pool[Any]", vault: Vault, subject: U
 async def _subject(vault: Vault, given: str | UUID) -> UUID:
     if isinstance(given, UUID):
         return given
-    found = await vault.find(parse_identity_number(given).text)
+    found = await vault.find(parse_any_document(given).text)
     if found is None:
         raise PersonUnknown("nobody with this identity number is known")
     return found
@@ -194,11 +198,19 @@ async def _notices(connection: "asyncpg.pool.PoolConnectionProxy[Any]", marks: S
             "recipient": row["recipient"],
             "created_at": _time(row["created_at"]),
             "delivered_at": _time(row["delivered_at"]),
-            "content": orjson.loads(row["body"]),
+            "content": _of_himself(orjson.loads(row["body"]), marks),
             "deliveries": deliveries[row["id"]],
         }
         for row in rows
     ]
+
+
+def _of_himself(content: dict[str, Any], marks: Sequence[bytes]) -> dict[str, Any]:
+    """A notice about several trainees names only him."""
+    data = content.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("trainees"), list):
+        return content
+    return content | {"data": data | {"trainees": [each for each in data["trainees"] if orjson.dumps(each) in marks]}}
 
 
 async def _opened(
@@ -212,10 +224,13 @@ async def _opened(
         sealed = data.pop("sealed", None)
         if sealed is not None:
             try:
-                personal = await vault.open(subject, sealed)
+                fields = await vault.open(subject, sealed)
             except SubjectErased:
-                personal = None
-            data["personal"] = personal
+                fields = None
+            data["personal"] = fields
+            if _kind(event.stream) == "person":
+                # What came with a nomination that is held for review is not what holds of him.
+                personal = fields
         shown.append(_envelope(event) | {"data": data})
     return shown, personal
 
@@ -231,6 +246,15 @@ def _envelope(event: RecordedEvent) -> dict[str, Any]:
         "recorded_at": _time(event.recorded_at),
         "effective_at": _time(event.effective_at),
     }
+
+
+def _mention(event: RecordedEvent, own: set[Stream]) -> dict[str, Any]:
+    """An event that names him among others: of a list of attendance marks his own are his to know."""
+    marks = event.data.get("marks")
+    if _kind(event.stream) != ATTENDANCE or not isinstance(marks, list):
+        return _envelope(event)
+    numbers = {_number(stream) for _, stream in own}
+    return _envelope(event) | {"data": {"marks": [mark for mark in marks if mark["trainee"] in numbers]}}
 
 
 def _events(rows: list[Any]) -> list[RecordedEvent]:

@@ -14,15 +14,18 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from database import application_pool
+from domain.numbers import quota_number
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from projections.engine import Projector
 from projections.streams import StreamVersion, stream_versions
+from projections.trainees import lines_with_waiting
+from schedules import ensure_schedules
 from settings import Settings
 from temporal_client import connect
 from workflows.messages import WORKFLOW_TYPES, ProcessKind, ProcessStart, Receipt, workflow_id
 
-KINDS: tuple[ProcessKind, ...] = ("campaign", "class", "restriction", "trainee")
+KINDS: tuple[ProcessKind, ...] = ("campaign", "class", "quota", "restriction", "trainee")
 CONCURRENCY = 16
 POOL_SIZE = 4
 Difference = Literal["missing", "behind", "ahead", "deadline"]
@@ -53,6 +56,8 @@ class Drift:
 async def recover(settings: Settings) -> RecoveryReport:
     """Make every unfinished stream's workflow run. Safe to repeat, and safe while the system is in use."""
     client = await connect(settings)
+    # A lost cluster has lost its schedules as well.
+    await ensure_schedules(client, settings)
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def start(stream: StreamVersion, kind: ProcessKind) -> None:
@@ -71,7 +76,24 @@ async def recover(settings: Settings) -> RecoveryReport:
         streams = [stream async for stream in _unfinished(settings, kind)]
         await asyncio.gather(*(start(stream, kind) for stream in streams))
         running[kind] = len(streams)
+    await _wake_waiting_lines(settings, client)
     return RecoveryReport(running)
+
+
+async def _wake_waiting_lines(settings: Settings, client: Client) -> None:
+    """The lines that somebody waits for: a seat may have become free while nothing listened."""
+    async with application_pool(settings, min_size=1, max_size=1) as pool:
+        lines = await lines_with_waiting(pool)
+    for campaign, line in lines:
+        await client.start_workflow(
+            WORKFLOW_TYPES["quota"],
+            ProcessStart(number=quota_number(campaign, line), campaign=campaign),
+            id=workflow_id("quota", quota_number(campaign, line)),
+            task_queue=settings.task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal="wake",
+            static_summary=f"{line} · {campaign} · recovered from the ledger",
+        )
 
 
 async def reconcile(settings: Settings) -> list[Drift]:

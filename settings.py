@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     signing_key: Key
     # The signing key before, while it signs beside the present one (`xunji ledger rotate-key`).
     previous_signing_key: Key | None = None
+    # Signs the links through which a teacher objects without an account.
+    link_key: Key
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
@@ -135,7 +137,7 @@ class Settings(BaseSettings):
 
 
 def key_bytes(key: SecretStr) -> bytes:
-    """The 32 bytes of one of the three keys."""
+    """The 32 bytes of one of the keys."""
     return base64.b64decode(key.get_secret_value(), validate=True)
 
 
@@ -190,7 +192,7 @@ def _explanations(error: ValidationError, directory: Path) -> Iterable[str]:
 def _remedy(field: str, directory: Path) -> str:
     if field in ("previous_signing_key", "witness_key"):
         return "Give base64 of 32 bytes, or unset it"
-    if field in ("master_key", "index_key", "signing_key"):
+    if field in ("master_key", "index_key", "signing_key", "link_key"):
         return (
             f"Take it from {directory / SECRETS_FILE} (the local stack makes it there on its first start), "
             "or make a new one for an empty database: openssl rand -base64 32"

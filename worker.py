@@ -25,6 +25,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.bulletins import BulletinActivities
 from activities.dispatch import Dispatcher
 from activities.email import Mailer, MailServer
 from activities.facts import LedgerFacts
@@ -32,6 +33,7 @@ from activities.ledger import LedgerActivities
 from activities.mailbox import MailboxActivities
 from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
+from activities.waiting import WaitingActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
 from database import application_pool, sealer_pool
@@ -39,20 +41,33 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import sealer_of, witnessing_of
 from observability import configure_logging
+from person_records import ErasureSweep, PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
+from schedules import ensure_schedules
 from secrets_box import open_secret
 from settings import Settings, former_keys, key_bytes, load_settings
+from signed_links import SignedLinks
 from temporal_client import connect
 from vaults import vault_of
+from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
 from workflows.mailbox import Mailbox
+from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow
 from workflows.trainee import TraineeWorkflow
 from workflows.training_class import TrainingClassWorkflow
 
 log = structlog.get_logger()
-WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, Mailbox]
+WORKFLOWS = [
+    TraineeWorkflow,
+    TrainingClassWorkflow,
+    CampaignWorkflow,
+    RestrictionWorkflow,
+    QuotaWorkflow,
+    Mailbox,
+    Bulletins,
+]
 POOL_SIZE = 12
 SEALER_POOL_SIZE = 2
 MAX_CACHED_WORKFLOWS = 2_000
@@ -109,11 +124,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             ).run,
             sealer_of(settings, sealing).run,
             witnessing_of(settings, sealing).run,
+            ErasureSweep(
+                PersonRecords(pool, ledger, vault_of(settings, pool), checkpoints), clock_for(settings.clock, pool)
+            ).run,
         )
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop(stop))
             async with worker:
+                await ensure_schedules(client, settings)
                 log.info("worker.ready", task_queue=settings.task_queue)
                 await stop.wait()
 
@@ -135,6 +154,7 @@ def create_worker(
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
         open_secret=partial(open_secret, master_key, former=former_keys(settings.former_master_keys)),
+        objection_link=SignedLinks(key_bytes(settings.link_key), settings.public_url).objection,
     )
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(
@@ -144,6 +164,8 @@ def create_worker(
         activities=[
             *LedgerActivities(ledger, clock_for(settings.clock, pool), facts).all(),
             *ReachActivities(client, facts, settings.task_queue).all(),
+            BulletinActivities(ledger, clock_for(settings.clock, pool), facts).publish_bulletins,
+            *WaitingActivities(client, facts, settings.task_queue).all(),
             mailbox.deliver_batch,
         ],
         workflow_runner=workflow_runner(settings.workflow_runner),

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from domain.decision import (
@@ -19,9 +20,11 @@ from domain.decision import (
     Start,
     StreamEvents,
     Take,
+    Unblock,
 )
 from domain.refusals import refuse
 from ledger.types import (
+    JSON,
     Append,
     BlockClaim,
     Claim,
@@ -34,6 +37,7 @@ from ledger.types import (
     ReleaseClaim,
     StreamWrite,
     TakeClaim,
+    UnblockClaim,
 )
 
 START_RECIPIENT = "process:start"
@@ -97,6 +101,8 @@ def _claim(request: ClaimRequest) -> Claim:
             return ReleaseClaim(key, owner)
         case Block(key, owner, start, until):
             return BlockClaim(key, owner, start, until)
+        case Unblock(key, owner):
+            return UnblockClaim(key, owner)
         case Clear(key, on):
             return ClearClaim(key, on)
 
@@ -107,7 +113,14 @@ def _notice(notice: Notice, campaign: str) -> OutboxEntry:
 
 
 def _start(start: Start) -> OutboxEntry:
-    return OutboxEntry(START_RECIPIENT, start.kind, {"number": start.number, "campaign": start.campaign}, "")
+    body: dict[str, JSON] = {"number": start.number, "campaign": start.campaign, "wake": start.wake}
+    return OutboxEntry(START_RECIPIENT, start.kind, body, "")
+
+
+def facts_of(refused: ClaimRefused) -> dict[str, Any]:
+    """What the claim found, as far as everybody may know it: numbers and a date, never whose claim it is."""
+    shown = {name: refused.detail[name] for name in ("used", "limit", "until") if name in refused.detail}
+    return {refused.code: shown}
 
 
 def refusal_of(refused: ClaimRefused) -> Refusal:
@@ -121,6 +134,8 @@ def refusal_of(refused: ClaimRefused) -> Refusal:
             line = subject.partition(":")[2]
             used, limit = detail.get("used", 0), detail.get("limit", 0)
             return refuse("quota_exhausted", line=line, used=used, limit=limit)
+        case "blocked", "suspension" if isinstance(claim, ClearClaim):
+            return refuse("host_suspended", field="/host", host=subject, until=detail.get("until", "—"))
         case "held", _:
             return refuse("duplicate_nomination")
         case "blocked", _ if isinstance(claim, ClearClaim):

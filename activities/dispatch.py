@@ -155,6 +155,8 @@ class Dispatcher:
             id=workflow_id(kind, start.number),
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # A line that runs already must hear that it has to look again, and so must whoever a decision says.
+            start_signal="wake" if start.wake or kind == "quota" else None,
             static_summary=f"{kind} {start.number} · {start.campaign}",
             rpc_timeout=RPC_TIMEOUT,
         )

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.appending import append_of, content_hash, refusal_of
+from activities.appending import append_of, content_hash, facts_of, refusal_of
 from activities.processes import PROCESSES, FactReader, Process
 from activities.state_cache import StateCache
 from clock import Clock
 from domain.decision import Context, Refusal, UnreadableEvent
-from domain.numbers import book_of, stream_name
+from domain.numbers import book_of, process_stream
 from domain.refusals import refuse
 from ledger.errors import BookClosed, BookDetached, InvalidAppend
 from ledger.store import Ledger
@@ -93,7 +93,7 @@ class LedgerActivities:
 
     async def _attempt(self, process: Process, command: Any, request: UpdateLedger, *, first: bool) -> Outcome | None:
         """One decision on the newest known state; None when somebody else appended first."""
-        stream = stream_name(request.kind, request.number)
+        stream = process_stream(request.kind, request.number)
         if first and request.command in process.opening and self._cache.get(stream) is None:
             # There will be nothing to read; should there be, the append's expected version finds it out.
             state, version = None, 0
@@ -102,6 +102,12 @@ class LedgerActivities:
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         now = await self._clock.now()
         decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))
+        if isinstance(decided, Refusal) and process.reconsider is not None:
+            # Some refusals rest on what only they need to look up; the main road is spared the reading.
+            amended = await process.reconsider(self._facts, request.campaign, state, command, facts, decided)
+            if amended is not None:
+                facts = amended
+                decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))
         if isinstance(decided, Refusal):
             return await self._refused(process, decided, request, version)
         new_state = state
@@ -134,7 +140,8 @@ class LedgerActivities:
             case CommandReused():
                 return Outcome(refusal=refuse("command_reused"))
             case ClaimRefused():
-                return Outcome(refusal=refusal_of(result))
+                named = {"rule_version": facts.plan.sha256(), "facts": facts_of(result)}
+                return Outcome(refusal=refusal_of(result).model_copy(update=named))
             case VersionConflict():
                 self._cache.forget(stream)
                 return None
@@ -171,7 +178,7 @@ class LedgerActivities:
         return receipt.model_copy(update={"wait_seconds": wait})
 
     async def _load(self, process: Process, number: str, campaign: str, *, fresh: bool = False) -> tuple[Any, int]:
-        stream = stream_name(process.kind, number)
+        stream = process_stream(process.kind, number)
         cached = None if fresh else self._cache.get(stream)
         if cached is not None:
             return cached

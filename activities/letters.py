@@ -20,6 +20,7 @@ from domain.refusals import in_words
 TEMPLATES = Path(__file__).parent / "templates"
 VALUE_LENGTH_MAX = 200
 LIST_LENGTH_MAX = 20
+LINK = "link"
 BETWEEN_LANGUAGES = "\n" + "-" * 60 + "\n\n"
 REFERENCES = ("trainee", "restriction", "training_class", "campaign")
 """What a line of a roster begins with: the first of these that the notice names."""
@@ -115,6 +116,9 @@ def _line(notice: QueuedNotice, language: Language) -> str:
 
 def _fact(key: str, value: Any, language: Language) -> str:
     name = _words()["fields"].get(key, {}).get(language, key)
+    if key == LINK:
+        # Cut short it would lead nowhere.
+        return f"{name}{_COLON[language]}{value}"
     return f"{name}{_COLON[language]}{_value(value, language)}"
 
 

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID, uuid5
@@ -30,6 +30,7 @@ from activities.outbox import Outbox, QueuedNotice, UnreadableNotice
 from activities.schema import statement
 from activities.webhooks import Endpoint, EndpointSession, Message, Posted, WebhookSender
 from domain.numbers import PEOPLE, stream_name
+from domain.restriction_messages import RestrictionServed
 from ledger.errors import SubjectErased, SubjectUnknown, VaultError
 from ledger.types import RecordedEvent
 from workflows.messages import BatchResult, DeliverBatch
@@ -49,6 +50,8 @@ PROBLEM_LENGTH_MAX = 120
 
 OpenSecret = Callable[[str, bytes], str]
 """Opens the sealed secret of the endpoint with this id; raises ValueError."""
+ObjectionLink = Callable[[str, datetime], str]
+"""The address at which the teacher objects to the restriction of this number, valid until then."""
 log = structlog.get_logger(__name__)
 
 
@@ -100,6 +103,7 @@ class MailboxActivities:
         webhooks: WebhookSender,
         mailer: Mailer,
         open_secret: OpenSecret,
+        objection_link: ObjectionLink | None = None,
     ) -> None:
         self.pool = pool
         self.people = people
@@ -107,6 +111,7 @@ class MailboxActivities:
         self.webhooks = webhooks
         self.mailer = mailer
         self.open_secret = open_secret
+        self.objection_link = objection_link
         self.outbox = Outbox(pool)
         self.deliveries = DeliveryLog(pool)
 
@@ -274,7 +279,7 @@ class _Batch:
         if teacher is None:
             _hand_over(item)
             return
-        letter = letters.to_teacher(teacher.name, item.notice)
+        letter = letters.to_teacher(teacher.name, _with_link(item.notice, self._office.objection_link))
         mail = Mail(uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}"), teacher.email, letter.subject, letter.text)
         item.letter = False
         mailed = await self._send([item], mail, "person-mail")
@@ -356,6 +361,14 @@ def _item(notice: QueuedNotice, progress: Progress, endpoints: Sequence[Endpoint
         digest=(unposted or handover or progress.digest is not None) and not progress.digest_sent,
         handover=handover,
     )
+
+
+def _with_link(notice: QueuedNotice, objection_link: ObjectionLink | None) -> QueuedNotice:
+    """The notice with the teacher's own link to object. It is made here, so that only his letter ever holds it."""
+    if objection_link is None or notice.type != RestrictionServed.type or "until" not in notice.data:
+        return notice
+    link = objection_link(str(notice.data["restriction"]), datetime.fromisoformat(str(notice.data["until"])))
+    return replace(notice, data={**notice.data, "link": link})
 
 
 def _hand_over(item: _Item) -> None:

@@ -50,12 +50,13 @@ class UnreadableNotice:
 
 @dataclass(frozen=True, slots=True)
 class QueuedStart:
-    """A process that is to be started; `kind` was not checked yet."""
+    """A process that is to be started; `kind` was not checked yet. `wake`: one that runs must read its case again."""
 
     id: UUID
     kind: str
     number: str
     campaign: str
+    wake: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ def _notice(row: Any) -> QueuedNotice | UnreadableNotice:
 def _start(row: Any) -> QueuedStart | UnreadableNotice:
     try:
         body = orjson.loads(row["body"])
-        return QueuedStart(row["id"], row["topic"], str(body["number"]), str(body["campaign"]))
+        wake = bool(body.get("wake"))
+        return QueuedStart(row["id"], row["topic"], str(body["number"]), str(body["campaign"]), wake)
     except (KeyError, TypeError, ValueError):
         return UnreadableNotice(row["id"])

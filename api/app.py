@@ -13,18 +13,31 @@ from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from api import (
+    attendance,
     bulletins,
+    campaign_commands,
     campaigns,
+    certificates,
     classes,
     clock,
     docs,
+    duties,
+    explanations,
     health,
+    host_standing,
+    identity_reviews,
     institutions,
     ledger,
     nominations,
+    objections,
+    person_records,
     quotas,
     restrictions,
+    school_closures,
+    substitutions,
     trainees,
+    training_days,
+    waiting,
     webhook_endpoints,
     witness,
 )
@@ -43,9 +56,12 @@ from database import application_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import witness_service_of
+from person_records import PersonRecords
+from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings, former_keys, key_bytes
+from signed_links import SignedLinks
 from temporal_client import connect
 from vaults import vault_of
 
@@ -59,9 +75,25 @@ ROUTERS: Final = (
     classes.routes,
     restrictions.routes,
     campaigns.routes,
+    campaign_commands.routes,
     quotas.routes,
+    waiting.routes,
+    substitutions.routes,
     institutions.routes,
+    attendance.routes,
+    duties.routes,
+    school_closures.routes,
+    explanations.trainee_routes,
+    explanations.routes,
+    person_records.routes,
+    identity_reviews.routes,
     bulletins.routes,
+    certificates.routes,
+    certificates.public_routes,
+    training_days.routes,
+    training_days.person_routes,
+    host_standing.routes,
+    objections.public_routes,
     webhook_endpoints.routes,
     ledger.routes,
     ledger.proofs,
@@ -135,23 +167,30 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
+    vault = vault_of(settings, pool)
+    checkpoints = Checkpoints(pool)
+    stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
     return Services(
         settings=settings,
         pool=pool,
         ledger=store,
-        vault=vault_of(settings, pool),
+        vault=vault,
         plans=plans,
         clock=clock_for(settings.clock, pool),
         keys=Keys(pool),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
         registry=Registry(store),
+        people=PersonRecords(pool, store, vault, checkpoints),
+        checkpoints=checkpoints,
         temporal=link,
         commands=Commands(link, settings.task_queue),
         box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
-        digest_key=_digest_key(key_bytes(settings.index_key)),
+        digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
+        certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),
+        links=SignedLinks(key_bytes(settings.link_key), settings.public_url),
         witness=witness_service_of(settings, pool),
     )
 
@@ -160,9 +199,9 @@ async def _leave_as_it_is(_connection: Any) -> None:
     """Nothing here changes a connection beyond its transaction, so the costly reset after each use is left out."""
 
 
-def _digest_key(index_key: bytes) -> bytes:
-    """A key of its own for the digests of bodies, derived so that it tells nothing of the index key."""
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"xunji body digest 1").derive(index_key)
+def _derived_key(index_key: bytes, purpose: bytes) -> bytes:
+    """A key of its own for one purpose, derived so that it tells nothing of the index key."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(index_key)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

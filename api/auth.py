@@ -32,7 +32,7 @@ SECRET_BYTES: Final = 24
 KEY_ID_LENGTH: Final = 16
 _KEY: Final = re.compile(r"xj_([a-z0-9]{16})_([A-Za-z0-9_-]{32})")
 _SELECT: Final = """
-SELECT organisation, role, secret_hash, scopes, expires_at, revoked_at FROM app.api_keys WHERE key_id = $1
+SELECT organisation, role, secret_hash, scopes, expires_at, revoked_at, starts_at FROM app.api_keys WHERE key_id = $1
 """
 
 
@@ -44,6 +44,7 @@ class StoredKey:
     secret_hash: bytes
     expires_at: datetime | None
     revoked: bool
+    starts_at: datetime | None
     read_s: float
 
 
@@ -67,7 +68,7 @@ class Keys:
         given = secret_hash(secret)
         # Compared even for an unknown key, so that the time tells nothing.
         right = hmac.compare_digest(given, stored.secret_hash if stored else bytes(32))
-        if stored is None or not right or stored.revoked or _is_over(stored.expires_at):
+        if stored is None or not right or stored.revoked or _is_over(stored.expires_at) or _is_early(stored.starts_at):
             raise _unauthenticated()
         self._used.add(key_id)
         return stored.caller
@@ -108,6 +109,7 @@ class Keys:
             row["secret_hash"],
             row["expires_at"],
             row["revoked_at"] is not None,
+            row["starts_at"],
             self._monotonic(),
         )
         self._cache[key_id] = stored
@@ -120,6 +122,10 @@ class Keys:
 def _is_over(expires_at: datetime | None) -> bool:
     # Keys live in real time, whatever the campaign's clock says.
     return expires_at is not None and expires_at <= datetime.now(UTC)
+
+
+def _is_early(starts_at: datetime | None) -> bool:
+    return starts_at is not None and starts_at > datetime.now(UTC)
 
 
 def secret_hash(secret: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, Field
 
+from api.nominations import plan_of
 from api.pagination import MAX_LIMIT
 from api.permissions import Caller
 from api.problems import documented, not_found
@@ -22,8 +23,11 @@ from domain.bulletin import (
     bulletins_sha256,
     published,
 )
+from domain.bulletin_publication import FINAL
+from domain.trainee_messages import Code
 from projections import bulletins as view
 from projections import campaigns
+from projections.checkpoints import reached
 
 routes = router("/v1/bulletins", "bulletins")
 Reader = Annotated[Caller, allowed("bulletins:read")]
@@ -33,8 +37,10 @@ RATES = (
     "registration_rate",
     "registration_rate_without_excused",
     "completion_rate",
+    "quality_rate",
+    "quality_rate_without_excused",
+    "implementation_rate",
 )
-_REACHED = "SELECT coalesce((SELECT sequence FROM view.checkpoints WHERE book = $1), 0)"
 
 
 class ColumnOut(BaseModel):
@@ -59,6 +65,7 @@ class BulletinLine(BaseModel):
     organisation: str
     counts: dict[str, int]
     rates: dict[str, RateOut]
+    rating: str = Field(description="A host's, by the plan's rule; empty for counties.")
 
 
 class BulletinOut(BaseModel):
@@ -74,9 +81,17 @@ class IssuedOut(BaseModel):
     """A bulletin that was issued; a later version does not change it."""
 
     kind: BulletinKind
+    period: str = Field(description="A date of the plan's grid, or `final`.", examples=["2022-11-23"])
     version: int
+    reason: str = Field(description="`scheduled`, or `corrected` for a later version.")
     as_of: datetime
     issued_at: datetime
+
+
+class IssuedBulletinOut(IssuedOut):
+    """A published bulletin with its cells; exact figures for the bureau, one's own for anybody else."""
+
+    bulletin: BulletinOut
 
 
 class BulletinsOut(BaseModel):
@@ -102,8 +117,8 @@ async def get_bulletins(
     ):
         if await campaigns.get(connection, campaign) is None:
             raise not_found("campaign", campaign)
-        sequence: int = await connection.fetchval(_REACHED, campaign)
-        counties, hosts = await view.compute(connection, campaign)
+        sequence = await reached(connection, campaign)
+        counties, hosts = await view.compute(connection, campaign, (await plan_of(services, campaign)).outcomes)
         issued = await view.issued(connection, campaign)
     return BulletinsOut(
         campaign=campaign,
@@ -129,10 +144,42 @@ def _shown(kind: BulletinKind, rows: Sequence[BulletinRow], caller: Caller) -> B
 def _line(row: BulletinRow) -> BulletinLine:
     return BulletinLine(
         organisation=row.organisation,
-        counts=row.model_dump(exclude={"organisation"}),
+        counts=row.model_dump(exclude={"organisation", "rating"}),
+        rating=row.rating,
         rates={name: _rate(getattr(row, name)) for name in RATES},
     )
 
 
 def _rate(rate: Rate) -> RateOut:
     return RateOut(numerator=rate.numerator, denominator=rate.denominator, text=str(rate))
+
+
+@routes.get(
+    "/issued",
+    operation_id="get_issued_bulletin",
+    summary="Read a bulletin as it was published",
+    responses=documented(404),
+)
+async def get_issued_bulletin(
+    *,
+    caller: Reader,
+    services: ServicesHere,
+    campaign: Annotated[CampaignId, Query()],
+    kind: Annotated[BulletinKind, Query()],
+    period: Annotated[Code, Query(description="A date of the plan's grid, or `final`.")] = FINAL,
+    version: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> IssuedBulletinOut:
+    """The cells of one version. A later version does not change it."""
+    found = await view.one_issued(services.pool, campaign, kind, period, version)
+    if found is None:
+        raise not_found("bulletin", f"{campaign}:{kind}:{period}:{version}")
+    shown = _shown(kind, found.rows, caller)
+    return IssuedBulletinOut(
+        kind=kind,
+        period=period,
+        version=version,
+        reason=found.reason,
+        as_of=found.as_of,
+        issued_at=found.issued_at,
+        bulletin=shown,
+    )

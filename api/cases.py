@@ -90,6 +90,14 @@ class Cases:
         found = await self._load("restriction", number, restriction_messages.EVENTS, restriction.fold)
         return self._seen(caller, "restriction", found, _parties_of_restriction)
 
+    async def trainee_for_everybody(self, number: str) -> Found[Trainee]:
+        """A nomination for somebody who has shown the code of its certificate."""
+        return await self._load("trainee", number, trainee_messages.EVENTS, trainee_state.fold)
+
+    async def restriction_for_link(self, number: str) -> Restriction:
+        """A restriction for somebody who has shown the link that was made for it."""
+        return (await self._load("restriction", number, restriction_messages.EVENTS, restriction.fold)).state
+
     async def target(self, process: ProcessWithCommands, number: str, caller: Caller) -> Target:
         """Where a command for the case goes, if the case is the caller's business."""
         parties = self._parties.get(stream_name(process, number))

@@ -1,9 +1,9 @@
 """Classes of the hosts: plan, announce, confirm the check-in list, report; and 报到 and outcomes of their trainees."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
-from fastapi import Header, Path, Query, Response
+from fastapi import Body, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.cases import require_class_of
@@ -11,7 +11,7 @@ from api.commands import Envelope, Target
 from api.idempotency import Answer, Once, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
-from api.permissions import Caller, roles_of
+from api.permissions import Caller, commands_of_people, roles_of
 from api.problems import Problem, documented, not_found
 from api.receipts import (
     CampaignId,
@@ -34,18 +34,10 @@ from api.services import Services, ServicesHere, allowed, step
 from api.trainees import send_one
 from domain.decision import Command
 from domain.numbers import class_number
-from domain.trainee_messages import Code, Complete, Dismiss, Fail, Register, Text
-from domain.training_class import (
-    Announce,
-    Capacity,
-    ConfirmCheckIn,
-    Mode,
-    PlanClass,
-    Report,
-    TrainingClass,
-    allowed_commands,
-    case_of,
-)
+from domain.trainee_messages import Code, Register, Text
+from domain.trainee_outcome_messages import Complete, Dismiss, Fail
+from domain.training_class import Capacity, Mode, PlanClass, TrainingClass, allowed_commands, case_of
+from domain.training_class_messages import Session
 from projections import classes as view
 from workflows.messages import Receipt
 
@@ -86,6 +78,11 @@ class ClassItem(BaseModel):
     waiting_for: str
     deadline: datetime | None
     check_in_confirmed_at: datetime | None
+    check_in_late: bool = Field(description="Confirmed after the last day: it makes nobody absent by itself.")
+    revision: int = Field(description="How often the class's plan was changed.")
+    centralised_days: int = Field(description="Days that are or were held centralised (集中培训).")
+    merged_into: str
+    outcomes_escalated: bool
 
 
 class ClassOut(ClassItem):
@@ -93,6 +90,9 @@ class ClassOut(ClassItem):
 
     absences_recorded: bool
     outcomes_overdue: bool
+    changes: list[str] = Field(description="What was changed, in order.")
+    told_revision: int = Field(description="The revision up to which every trainee was told.")
+    timetable: list[Session]
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 
@@ -202,6 +202,14 @@ def _shown(number: str, version: int, state: TrainingClass) -> ClassOut:
         check_in_confirmed_at=state.check_in_confirmed_at,
         absences_recorded=state.absences_recorded,
         outcomes_overdue=state.outcomes_overdue,
+        outcomes_escalated=state.outcomes_escalated,
+        check_in_late=state.check_in_late,
+        revision=state.revision,
+        centralised_days=state.centralised_days_held,
+        merged_into=state.merged_into,
+        changes=list(state.changes),
+        told_revision=state.told,
+        timetable=list(state.timetable),
         allowed=allowed_commands(state),
     )
 
@@ -237,17 +245,19 @@ def _add_command(command: type[Command]) -> None:
     name = command.name
     words = (command.__doc__ or name).splitlines()[0]
     whose = " / ".join(roles_of("class", name))
+    takes_nothing = not any(field.is_required() for field in command.model_fields.values())
+    body = Body(default_factory=command) if takes_nothing else Body()
 
     async def one(
         number: NumberInPath,
         services: ServicesHere,
         once: OnceHere,
-        body: command | None = None,  # type: ignore[valid-type]
+        body: command = body,  # type: ignore[valid-type]
     ) -> Response:
         async def run() -> Answer:
             target = await services.cases.target("class", number, once.caller)
             envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
-            return answer_of(await services.commands.send(target, body or command(), envelope))
+            return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)
 
@@ -264,8 +274,9 @@ def _add_command(command: type[Command]) -> None:
     )
 
 
-for _command in (Announce, ConfirmCheckIn, Report):
-    _add_command(_command)
+for _name, _command in commands_of_people("class").items():
+    if _name != PlanClass.name:
+        _add_command(_command)
 
 
 # ------------------------------------------------------------------------------------------- a class's trainees

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -22,9 +22,8 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.permissions import Caller
 from api.problems import internal_error, refused, still_working, temporal_away
-from domain.decision import Command, Refusal
+from domain.decision import Actor, Command, Refusal
 from workflows import listing
 from workflows.messages import (
     REFUSED,
@@ -101,11 +100,18 @@ def start_of(target: Target, task_queue: str) -> WithStartWorkflowOperation[Any,
     )
 
 
+class Sender(Protocol):
+    """Whoever may send a command: an organisation through a key, or a teacher through a signed link."""
+
+    @property
+    def actor(self) -> Actor: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Who sends a command, under which id. `digest` stands for what the caller sent."""
 
-    caller: Caller
+    caller: Sender
     command_id: UUID
     digest: str
     correlation_id: str

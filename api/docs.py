@@ -72,7 +72,7 @@ async def list_problems() -> HTMLResponse:
         f'<li><a href="/problems/{each.slug}">{each.slug}</a> {each.status} · {escape(each.title)} {each.title_zh}</li>'
         for each in sorted(BY_SLUG.values(), key=lambda each: (each.status, each.slug))
     )
-    return _page("Problems", f"<h1>Problems 问题类型</h1>\n<ul>\n{rows}\n</ul>")
+    return page_of("Problems", f"<h1>Problems 问题类型</h1>\n<ul>\n{rows}\n</ul>")
 
 
 @routes.get(
@@ -90,7 +90,7 @@ async def explain_problem(
     if type_ is None:
         raise Problem(problem_types.NOT_FOUND, _NO_SUCH_PROBLEM)
     back = '<p><a href="/problems">All problems 全部问题类型</a></p>'
-    return _page(type_.slug, f"<pre>{escape(explanation(type_))}</pre>\n{back}")
+    return page_of(type_.slug, f"<pre>{escape(explanation(type_))}</pre>\n{back}")
 
 
 @cache
@@ -99,8 +99,9 @@ def explanation(type_: ProblemType) -> str:
     return (PROBLEMS / f"{type_.slug}.md").read_text(encoding="utf-8")
 
 
-def _page(title: str, body: str) -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(title=escape(title), body=body), headers=PAGE_HEADERS)
+def page_of(title: str, body: str, status: int = 200) -> HTMLResponse:
+    """A page for people. `body` is HTML; whatever was put into it is escaped already."""
+    return HTMLResponse(_PAGE.format(title=escape(title), body=body), status, headers=PAGE_HEADERS)
 
 
 def mount_static(app: FastAPI) -> None:

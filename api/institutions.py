@@ -1,11 +1,12 @@
 """Organisations and their API keys. A county registers its schools and gives them keys, the bureau all."""
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal, cast
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal, Self, cast
 from uuid import uuid5
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from api import problem_types
 from api.auth import not_your_part
@@ -14,12 +15,13 @@ from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, KeyRole, excess, scopes_of
 from api.problems import Problem, documented, not_found
 from api.receipts import Instant
-from api.registry import KeyInUse, Recording, issue_key
+from api.registry import Holder, KeyInUse, Recording, issue_key
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
-from domain.institution import InstitutionRegistered, KeyRevoked
+from domain.institution import InstitutionContactChanged, InstitutionRegistered, KeyRevoked
 from domain.trainee_messages import Code
+from domain.trainee_review_messages import Officer
 from projections import institutions as view
 
 routes = router("/v1/institutions", "institutions")
@@ -43,6 +45,8 @@ class InstitutionOut(BaseModel):
     gb_code: str | None
     generated: bool = Field(description="Invented to fill the notice's number of hosts.")
     registered_at: datetime
+    successor: str = Field(description="The school that took over when this one was closed; empty while it takes part.")
+    suspended_until: date | None = Field(description="A suspended host plans no class before this day.")
 
 
 class NewSchool(BaseModel):
@@ -72,13 +76,42 @@ class RegisteredOut(BaseModel):
     parent: str
 
 
+class NewContact(BaseModel):
+    """The address of the office."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    email: Annotated[str, Field(max_length=200, pattern=r"^[^@\s]{1,64}@[^@\s]+$", examples=["s01@gy.example.invalid"])]
+
+
+class ContactOut(BaseModel):
+    """Where an organisation's notices go now."""
+
+    id: str
+    email: str
+
+
 class NewKey(BaseModel):
     """What a key is issued with; every scope of the role unless some are named."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scopes: Annotated[list[str] | None, Field(min_length=1, max_length=40, examples=[["trainees:read"]])] = None
+    starts_at: Instant | None = None
     expires_at: Instant | None = None
+    officer: Annotated[Officer | None, Field(description="The staff number of whoever acts with it.")] = None
+    deputy_for: Annotated[
+        Officer | None,
+        Field(description="Whom he stands in for; such a key has an officer and both dates."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _deputy_has_dates(self) -> Self:
+        if self.deputy_for and not (self.officer and self.starts_at and self.expires_at):
+            raise PydanticCustomError("deputy_dates", "a deputy's key needs officer, starts_at and expires_at")
+        if self.starts_at and self.expires_at and self.expires_at <= self.starts_at:
+            raise PydanticCustomError("key_dates", "expires_at must lie after starts_at")
+        return self
 
 
 class IssuedKeyOut(BaseModel):
@@ -89,7 +122,10 @@ class IssuedKeyOut(BaseModel):
     organisation: str
     role: KeyRole
     scopes: list[str]
+    starts_at: datetime | None
     expires_at: datetime | None
+    officer: str
+    deputy_for: str
 
 
 class KeyOut(BaseModel):
@@ -98,7 +134,10 @@ class KeyOut(BaseModel):
     key_id: str
     role: KeyRole
     scopes: list[str]
+    officer: str = Field(description="Whose key it is: the acts under its id stay his, also after he has moved.")
+    deputy_for: str
     created_at: datetime
+    starts_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
@@ -156,6 +195,8 @@ def _shown(row: view.InstitutionRow, caller: Caller) -> InstitutionOut:
         gb_code=row.gb_code,
         generated=row.generated,
         registered_at=row.registered_at,
+        successor=row.successor,
+        suspended_until=row.suspended_until,
     )
 
 
@@ -217,6 +258,27 @@ async def recording_of(services: Services, once: Once) -> Recording:
     )
 
 
+@routes.post(
+    "/{institution}/contact",
+    operation_id="change_contact",
+    summary="Change where notices go",
+    response_model=ContactOut,
+    responses=documented(400, 404, 409, 413, 415),
+)
+async def change_contact(
+    institution: InPath, body: NewContact, caller: Registrar, services: ServicesHere, once: OnceHere
+) -> Response:
+    """An administrator has moved: notices go to his successor from now on; open work is the organisation's."""
+
+    async def run() -> Answer:
+        await _managed(services, caller, institution)
+        changed = InstitutionContactChanged(by=str(caller.actor), email=body.email)
+        await services.registry.record(institution, changed, await recording_of(services, once))
+        return Answer(ContactOut(id=institution, email=body.email).model_dump())
+
+    return await once.answer(run)
+
+
 # --------------------------------------------------------------------------------------------------------- keys
 
 
@@ -250,6 +312,7 @@ async def issue(
                 str(caller.actor),
                 recording=await recording_of(services, once),
                 expires_at=body.expires_at,
+                holder=Holder(body.officer or "", body.deputy_for or "", body.starts_at),
             )
         except KeyInUse:
             raise _shown_before() from None
@@ -260,7 +323,10 @@ async def issue(
             organisation=institution,
             role=role,
             scopes=list(scopes),
+            starts_at=body.starts_at,
             expires_at=body.expires_at,
+            officer=body.officer or "",
+            deputy_for=body.deputy_for or "",
         )
         return Answer(shown.model_dump(mode="json"), 201)
 
@@ -273,7 +339,8 @@ async def list_keys(institution: InPath, caller: KeyReader, services: ServicesHe
     if caller.organisation != institution:
         await _managed(services, caller, institution)
     rows = await services.pool.fetch(
-        "SELECT key_id, role, scopes, created_at, expires_at, revoked_at, last_used_at FROM app.api_keys "
+        "SELECT key_id, role, scopes, officer, deputy_for, created_at, starts_at, expires_at, revoked_at, last_used_at "
+        "FROM app.api_keys "
         "WHERE organisation = $1 ORDER BY created_at DESC, key_id LIMIT $2",
         institution,
         KEYS_LIMIT,

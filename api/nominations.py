@@ -28,12 +28,13 @@ from api.receipts import (
 from api.routing import router
 from api.services import Services, ServicesHere, step
 from api.validation import Fault
-from domain.identity import IdentityNumber
+from domain.identity import IdentityDocument
 from domain.numbers import trainee_number
 from domain.plan import Plan
 from domain.refusals import refuse
 from domain.trainee_messages import Code, Nominate
 from domain.trainee_state import attributes_of
+from projections import institutions
 from projections.plans import UnknownPlan
 from workflows.messages import Receipt
 
@@ -54,7 +55,13 @@ class Nomination(BaseModel):
     position: Annotated[Code, Field(examples=["teacher"])] = "teacher"
     rural: bool = False
     years_of_service: Annotated[int, Field(ge=0, le=60)] = 0
+    self_nominated: Annotated[
+        bool, Field(description="The nominee signs for the nominating organisation: the next level approves.")
+    ] = False
     person: PersonIn
+    waiver: Annotated[
+        str, Field(max_length=80, description="The restriction whose waiver the nomination rests on, if any.")
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Checked:
     plan: Plan
     county: str
     school: str
-    identity: IdentityNumber
+    identity: IdentityDocument
 
 
 def _one_or_many(value: Any) -> str:
@@ -130,16 +137,20 @@ def _job(services: Services, once: Once, checked: Checked, numbers: dict[int, st
 
 async def _nominate(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Receipt:
     row, number = checked.row, numbers[checked.index]
+    recognised = await people.recognise(services, row.person, checked.identity)
     command = Nominate(
         project_type=row.project_type,
         county=checked.county,
         school=checked.school,
-        person=await people.resolve(services, row.person, checked.identity),
+        person=recognised.reference,
         stage=row.stage,
         subject=row.subject,
         position=row.position,
         rural=row.rural,
         years_of_service=row.years_of_service,
+        self_nominated=row.self_nominated,
+        name_differs=recognised.name_differs,
+        waiver=row.waiver,
     )
     summary = f"{row.project_type} · {checked.county}"
     target = Target(
@@ -179,7 +190,7 @@ async def _check(services: Services, once: Once, index: int, row: Nomination) ->
     if plan.find_recipient(county) is None:
         wrong = refuse("no_quota_line", field="/county", county=county, project_type=row.project_type)
         raise refused(wrong)
-    identity = await people.read_identity(services, row.person.identity_number)
+    identity = await people.read_identity(services, row.person.identity_number, row.person.identity_document)
     return Checked(index, row, plan, county, school, identity)
 
 
@@ -213,11 +224,15 @@ async def _organisations(services: Services, once: Once, row: Nomination) -> tup
     if school != county:
         registered = await services.registry.find(school)
         if registered is None or registered.kind != "school" or registered.parent != county:
-            raise _another_county(school, county)
+            raise another_county(school, county)
+        successor = await institutions.successor_of(services.pool, school) if caller.role != "school" else ""
+        if successor:
+            # A closed school has no keys; its county may still name it by mistake.
+            raise refused(refuse("school_closed", field="/school", school=school, successor=successor))
     return county, school
 
 
-def _another_county(school: str, county: str) -> Problem:
+def another_county(school: str, county: str) -> Problem:
     fault = Fault(
         "school_of_another_county",
         f"{school} is no registered school of {county}.",

@@ -44,6 +44,8 @@ _TAGS: Final = {
     "classes": "Classes of the hosts, 报到 and outcomes.",
     "restrictions": "限制参训, with due process.",
     "bulletins": "通报 of counties and hosts.",
+    "certificates": "结业证书, and how anybody verifies one.",
+    "training-days": "Days by mode, person and 继续教育周期.",
     "webhooks": "Where notices are posted, and what became of them.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",

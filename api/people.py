@@ -4,6 +4,7 @@ Nothing personal goes on to Temporal, into an event in the clear, or into a log.
 in full, not even to whoever sent it.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -13,14 +14,15 @@ from api.problems import identity_problem
 from api.services import Services
 from domain import calendar
 from domain.identity import (
-    IdentityNumber,
+    DocumentKind,
+    IdentityDocument,
     IdentityNumberError,
     mask_identity_number,
     mask_name,
-    parse_identity_number,
+    parse_identity_document,
+    same_name,
 )
-from domain.numbers import PEOPLE, stream_name
-from domain.person import EVENTS, PersonRegistered
+from domain.person import Person
 from domain.trainee_messages import PersonReference
 from ledger.errors import SubjectErased
 
@@ -43,10 +45,11 @@ class PersonIn(BaseModel):
         str,
         Field(
             max_length=200,
-            description="18 characters; full-width digits, blanks and a small x are put right.",
+            description="18 characters; full-width digits, blanks and a small x are put right, 15 digits completed.",
             examples=["410181199003070014"],
         ),
     ]
+    identity_document: DocumentKind = "identity-card"
     telephone: Annotated[str, Field(pattern=TELEPHONE, examples=["13800000000"])]
     email: Annotated[str | None, Field(max_length=200, pattern=EMAIL, examples=["wxm@example.invalid"])] = None
 
@@ -72,26 +75,49 @@ class PersonOut(BaseModel):
     email: str | None = Field(description="Always masked.", examples=["w***@example.invalid"])
 
 
-async def read_identity(services: Services, text: str) -> IdentityNumber:
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The person behind a number. `name_differs`: he is known under another name than the one that was given."""
+
+    reference: PersonReference
+    name_differs: bool
+
+
+async def read_identity(
+    services: Services, text: str, kind: DocumentKind = "identity-card", *, pointer: str = IDENTITY_POINTER
+) -> IdentityDocument:
     """The identity number in `text`. Raises Problem `invalid-identity-number`, which does not repeat it."""
     today = calendar.local_date(await services.clock.now())
     try:
-        return parse_identity_number(text, latest_birth_date=today)
+        return parse_identity_document(text, kind, latest_birth_date=today)
     except IdentityNumberError as error:
-        raise identity_problem(error, IDENTITY_POINTER) from None
+        raise identity_problem(error, pointer) from None
 
 
-async def resolve(services: Services, person: Particulars, identity: IdentityNumber) -> PersonReference:
+async def resolve(services: Services, person: Particulars, identity: IdentityDocument) -> PersonReference:
     """The person behind the identity number, known or new, with the fields sealed under his own key."""
-    subject = await services.vault.subject_for(identity.text)
+    return (await recognise(services, person, identity)).reference
+
+
+async def recognise(services: Services, person: Particulars, identity: IdentityDocument) -> Recognised:
+    """The person behind the identity number, and whether he is known under another name (edge case 8).
+
+    The number of a record that was joined into another one stands for that other one (edge case 74).
+    """
+    subject = (await services.vault.subject_for(identity.text)).id
+    known = await services.people.answering(subject)
+    if known is not None:
+        subject = known.id
     given = {"name": person.name, "telephone": person.telephone, "email": person.email}
     fields = {"identity_number": identity.text} | {key: value for key, value in given.items() if value}
-    return PersonReference(id=subject.id, sealed=await services.vault.seal(subject.id, fields))
+    reference = PersonReference(id=subject, sealed=await services.vault.seal(subject, fields))
+    recorded = (await _opened(services, known)).get("name") if known is not None else None
+    return Recognised(reference, recorded is not None and not same_name(recorded, person.name))
 
 
 async def show(services: Services, person: UUID, *, name_is_clear: bool) -> PersonOut:
     """The person with masked fields; the name is in the clear only where the caller works with him."""
-    fields = await _opened(services, person)
+    fields = await _opened(services, await services.people.answering(person))
     name, number = fields.get("name"), fields.get("identity_number")
     telephone, email = fields.get("telephone"), fields.get("email")
     return PersonOut(
@@ -103,14 +129,12 @@ async def show(services: Services, person: UUID, *, name_is_clear: bool) -> Pers
     )
 
 
-async def _opened(services: Services, person: UUID) -> dict[str, Any]:
-    events = await services.ledger.read_stream(PEOPLE, stream_name("person", str(person)))
-    if not events:
+async def _opened(services: Services, known: Person | None) -> dict[str, Any]:
+    """The newest fields; none for somebody who was erased, or asked for it and is kept only because he is barred."""
+    if known is None or known.erasure:
         return {}
-    registered = EVENTS.read(events[0])
-    assert isinstance(registered, PersonRegistered), "a person's stream begins with his registration"
     try:
-        return dict(await services.vault.open(person, registered.sealed))
+        return dict(await services.vault.open(known.id, known.sealed))
     except SubjectErased:
         return {}
 

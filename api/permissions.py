@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from domain import restriction, trainee, training_class
+from domain import campaign, quota, restriction, trainee, training_class
 from domain.decision import Actor, Command, Step
 
 KeyRole = Literal["bureau", "county", "school", "host"]
 KEY_ROLES: Final[tuple[KeyRole, ...]] = ("bureau", "county", "school", "host")
-ProcessWithCommands = Literal["trainee", "class", "restriction"]
+ProcessWithCommands = Literal["trainee", "class", "restriction", "quota", "campaign"]
 
 _EVERYBODY: Final = frozenset(KEY_ROLES)
 _COUNTIES: Final = frozenset[KeyRole]({"bureau", "county"})
@@ -26,15 +26,20 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "campaigns:read": _EVERYBODY,
     "campaigns:write": _BUREAU,
     "quotas:read": _COUNTIES,
+    "quotas:write": _COUNTIES,
     "institutions:read": _EVERYBODY,
     "institutions:write": _COUNTIES,
+    "institutions:suspend": _BUREAU,
     "keys:read": _EVERYBODY,
     "keys:write": _COUNTIES,
     "nominations:write": _NOMINATORS,
     "trainees:read": _EVERYBODY,
     "trainees:write": _EVERYBODY,
+    "training-days:read": _BUREAU,
     "classes:read": _EVERYBODY,
     "classes:write": _HOSTS,
+    "people:read": _BUREAU,
+    "people:write": _BUREAU,
     "restrictions:read": _NOT_HOSTS,
     "restrictions:write": _NOT_HOSTS,
     "bulletins:read": frozenset({"bureau", "county", "host"}),
@@ -50,6 +55,8 @@ _TABLES: Final[Mapping[ProcessWithCommands, Mapping[type[Command], Step]]] = {
     "trainee": trainee.LIFECYCLE,
     "class": training_class.LIFECYCLE,
     "restriction": restriction.PROCEDURE,
+    "quota": quota.QUOTA_STEPS,
+    "campaign": campaign.CAMPAIGN_STEPS,
 }
 
 

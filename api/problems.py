@@ -37,6 +37,7 @@ class Problem(Exception):
         *faults: Fault,
         headers: Mapping[str, str] | None = None,
         rule_version: str = "",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         assert faults, "a problem says what is wrong"
         super().__init__(type_.slug)
@@ -44,6 +45,7 @@ class Problem(Exception):
         self.faults = faults
         self.headers = dict(headers or {})
         self.rule_version = rule_version
+        self.facts = dict(facts or {})
 
     def document(self, origin: str, request_id: str, prefix: str = "") -> dict[str, Any]:
         """The problem as JSON; `prefix` goes before every pointer (`/items/3`)."""
@@ -60,6 +62,8 @@ class Problem(Exception):
         }
         if self.rule_version:
             document["rule_version"] = self.rule_version
+        if self.facts:
+            document["facts"] = self.facts
         return document
 
 
@@ -92,6 +96,7 @@ class ProblemDocument(BaseModel):
     errors: list[ErrorItem]
     request_id: str
     rule_version: str | None = Field(default=None, description="The digest of the plan that was applied.")
+    facts: dict[str, Any] | None = Field(default=None, description="What each failed rule looked at, by its code.")
 
 
 def type_uri(origin: str, type_: ProblemType) -> str:
@@ -117,7 +122,7 @@ def refused(refusal: Refusal) -> Problem:
     faults = tuple(fault_of_reason(each) for each in refusal.reasons)
     type_ = refusal_type(refusal.code)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if type_.status == 503 else {}
-    return Problem(type_, *faults, rule_version=refusal.rule_version, headers=headers)
+    return Problem(type_, *faults, rule_version=refusal.rule_version, facts=refusal.facts, headers=headers)
 
 
 def not_found(what: str, number: str) -> Problem:

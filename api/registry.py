@@ -17,7 +17,7 @@ from api.auth import KEY_ID_LENGTH, key_text, new_secret, secret_hash
 from api.permissions import KeyRole
 from api.problems import refused
 from domain.decision import Event
-from domain.institution import EVENTS, InstitutionRegistered, KeyIssued
+from domain.institution import EVENTS, HostReinstated, HostSuspended, InstitutionRegistered, KeyIssued
 from domain.numbers import INSTITUTIONS, stream_name
 from domain.plan import Plan
 from domain.refusals import refuse
@@ -25,10 +25,12 @@ from ledger.store import Ledger
 from ledger.types import (
     Append,
     Appended,
+    Claim,
     ClaimRefused,
     CommandReused,
     Duplicate,
     NewEvent,
+    OutboxEntry,
     StreamWrite,
     VersionConflict,
 )
@@ -37,8 +39,9 @@ MAX_CONFLICTS: Final = 8
 """How often an append is tried anew because somebody else appended to the same organisation first."""
 
 _INSERT_KEY: Final = """
-INSERT INTO app.api_keys (key_id, organisation, role, secret_hash, scopes, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6)
+INSERT INTO app.api_keys
+    (key_id, organisation, role, secret_hash, scopes, created_at, expires_at, starts_at, officer, deputy_for)
+VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8, $9)
 ON CONFLICT (key_id) DO UPDATE SET secret_hash = EXCLUDED.secret_hash
 WHERE app.api_keys.last_used_at IS NULL AND app.api_keys.revoked_at IS NULL
 """
@@ -65,11 +68,25 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """Who acts with a key, by staff number; a deputy also names whom he stands in for, and from when on."""
+
+    officer: str = ""
+    deputy_for: str = ""
+    starts_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedKey:
     """A new key. `text` is shown once and kept nowhere."""
 
     key_id: str
     text: str
+
+
+def notice_entry(recipient: str, type_: str, data: dict[str, Any]) -> OutboxEntry:
+    """What an organisation is to be told, as the mailboxes read it."""
+    return OutboxEntry(recipient, type_, {"data": data, "person": None, "campaign": ""}, "")
 
 
 class Registry:
@@ -92,16 +109,34 @@ class Registry:
         if isinstance(result, VersionConflict):
             raise refused(refuse("already_exists", number=registered.id))
 
-    async def record(self, institution: str, event: Event, recording: Recording) -> None:
-        """Add an event to an organisation's stream. Raises UnknownInstitution."""
+    async def record(
+        self,
+        institution: str,
+        event: Event,
+        recording: Recording,
+        *,
+        claims: tuple[Claim, ...] = (),
+        outbox: tuple[OutboxEntry, ...] = (),
+    ) -> None:
+        """Add an event to an organisation's stream. Raises UnknownInstitution.
+
+        `claims` are only such as the ledger never refuses; `outbox` is what is to be told.
+        """
         for _ in range(MAX_CONFLICTS):
             known, version = await self._load(institution)
             if known is None:
                 raise UnknownInstitution(institution)
-            result = await self._append(institution, version, event, recording)
+            result = await self._append(institution, version, event, recording, claims, outbox)
             if not isinstance(result, VersionConflict):
                 return
         raise RuntimeError(f"institution/{institution} keeps changing")
+
+    async def is_suspended(self, institution: str, aside_from: UUID) -> bool:
+        """Whether the host's last word is a suspension, what the command `aside_from` did left out."""
+        recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
+        types = [each.type for each in recorded if each.command_id != aside_from]
+        standing = [each for each in types if each in (HostSuspended.type, HostReinstated.type)]
+        return standing[-1:] == [HostSuspended.type]
 
     async def _load(self, institution: str) -> tuple[InstitutionRegistered | None, int]:
         recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
@@ -113,7 +148,13 @@ class Registry:
         return first, recorded[-1].version
 
     async def _append(
-        self, institution: str, version: int, event: Event, recording: Recording
+        self,
+        institution: str,
+        version: int,
+        event: Event,
+        recording: Recording,
+        claims: tuple[Claim, ...] = (),
+        outbox: tuple[OutboxEntry, ...] = (),
     ) -> Appended | Duplicate | VersionConflict:
         stream = stream_name("institution", institution)
         new = NewEvent(event.type, event.model_dump(mode="json"), event.schema_version)
@@ -124,6 +165,8 @@ class Registry:
                 actor=recording.actor,
                 writes=(StreamWrite(INSTITUTIONS, stream, version, (new,)),),
                 recorded_at=recording.now,
+                claims=claims,
+                outbox=outbox,
                 correlation_id=recording.correlation_id or stream,
             )
         )
@@ -131,7 +174,7 @@ class Registry:
             case CommandReused():
                 raise refused(refuse("command_reused"))
             case ClaimRefused():
-                raise AssertionError("these appends take no claims")
+                raise AssertionError("these claims cannot be refused")
         return result
 
 
@@ -146,6 +189,7 @@ async def issue_key(
     institution: InstitutionRegistered | None = None,
     recording: Recording | None = None,
     expires_at: datetime | None = None,
+    holder: Holder | None = None,
 ) -> IssuedKey:
     """Issue a key to an organisation and record it. Raises UnknownInstitution and KeyInUse.
 
@@ -158,9 +202,30 @@ async def issue_key(
     if institution is not None and await registry.find(organisation) is None:
         await registry.register(institution, replace(under, command_id=uuid5(under.command_id, "register")))
     key_id = derived_id(under.command_id)
-    await registry.record(organisation, KeyIssued(key=key_id, scopes=tuple(scopes), issued_by=issued_by), under)
+    held = holder or Holder()
+    issued = KeyIssued(
+        key=key_id,
+        scopes=tuple(scopes),
+        issued_by=issued_by,
+        officer=held.officer,
+        deputy_for=held.deputy_for,
+        starts_at=held.starts_at,
+        expires_at=expires_at,
+    )
+    await registry.record(organisation, issued, under)
     secret = new_secret()
-    status = await pool.execute(_INSERT_KEY, key_id, organisation, role, secret_hash(secret), list(scopes), expires_at)
+    status = await pool.execute(
+        _INSERT_KEY,
+        key_id,
+        organisation,
+        role,
+        secret_hash(secret),
+        list(scopes),
+        expires_at,
+        held.starts_at,
+        held.officer,
+        held.deputy_for,
+    )
     if status == _NOTHING_INSERTED:
         raise KeyInUse(key_id)
     return IssuedKey(key_id, key_text(key_id, secret))

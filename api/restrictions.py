@@ -7,13 +7,14 @@ from fastapi import Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import people
+from api.cases import Found
 from api.commands import Envelope, Target
 from api.idempotency import Answer, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller, roles_of
-from api.problems import documented
+from api.problems import documented, refused
 from api.receipts import (
     CampaignId,
     CommandReceipt,
@@ -27,9 +28,21 @@ from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
 from domain.decision import Command
 from domain.numbers import earlier_restriction_number
+from domain.refusals import refuse
 from domain.restriction import Restriction, allowed_commands, case_of
-from domain.restriction_messages import Drop, Impose, Object, Record, Serve
+from domain.restriction_messages import (
+    Drop,
+    FailService,
+    Impose,
+    Object,
+    ObjectionFiled,
+    Record,
+    Reverse,
+    Serve,
+    Waive,
+)
 from domain.trainee_messages import Code, Text
+from ledger.errors import SubjectErased
 from projections import restrictions as view
 
 routes = router("/v1/restrictions", "restrictions")
@@ -88,6 +101,21 @@ class RestrictionItem(BaseModel):
     policy: str
 
 
+class WaiverOut(BaseModel):
+    """A waiver for one project type of one campaign; `used_by` is the nomination that rests on it, if one does."""
+
+    campaign: str
+    project_type: str
+    used_by: str
+
+
+class ObjectionLinkOut(BaseModel):
+    """The address at which the teacher himself objects, to be printed on the notice that is handed over."""
+
+    url: str
+    until: datetime
+
+
 class RestrictionOut(BaseModel):
     """A restriction as its stream stands at this moment. The person is masked."""
 
@@ -107,6 +135,8 @@ class RestrictionOut(BaseModel):
     window_closed: bool
     starts: date | None
     until: date | None
+    waivers: list[WaiverOut]
+    objection: str | None = Field(description="What the teacher wrote through his link; for the bureau.")
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 
@@ -164,10 +194,38 @@ async def get_restriction(
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
     person = await people.show(services, found.state.person, name_is_clear=False)
-    return _shown(number, found.version, found.state, person)
+    objection = await _objection(services, found) if caller.role == "bureau" else None
+    return _shown(number, found.version, found.state, person, objection)
 
 
-def _shown(number: str, version: int, state: Restriction, person: PersonOut) -> RestrictionOut:
+async def _objection(services: Services, found: Found[Restriction]) -> str | None:
+    """The teacher's own words, None when he did not object through his link or was erased."""
+    sealed = [str(each.data.get("sealed", "")) for each in found.events if each.type == ObjectionFiled.type]
+    if not sealed or not sealed[-1]:
+        return None
+    try:
+        return (await services.vault.open(found.state.person, sealed[-1])).get("statement")
+    except SubjectErased:
+        return None
+
+
+@routes.get(
+    "/{number}/objection-link",
+    operation_id="get_objection_link",
+    summary="The teacher's own way to object",
+    responses=documented(404, 409),
+)
+async def get_objection_link(number: NumberInPath, caller: Reader, services: ServicesHere) -> ObjectionLinkOut:
+    """A signed link that serves this one purpose and ends with the window. A letter to the teacher has it already."""
+    state = (await services.cases.restriction(number, caller)).state
+    if state.phase != "served" or state.objection_until is None:
+        allowed_now = ", ".join(allowed_commands(state)) or "—"
+        words = {"phase": state.phase, "command": "objection-link", "allowed": allowed_now}
+        raise refused(refuse("not_allowed_in_phase", **words))
+    return ObjectionLinkOut(url=services.links.objection(number, state.objection_until), until=state.objection_until)
+
+
+def _shown(number: str, version: int, state: Restriction, person: PersonOut, objection: str | None) -> RestrictionOut:
     case = case_of(number, state)
     return RestrictionOut(
         number=number,
@@ -186,6 +244,8 @@ def _shown(number: str, version: int, state: Restriction, person: PersonOut) -> 
         window_closed=state.window_closed,
         starts=state.starts,
         until=state.until,
+        waivers=[WaiverOut.model_validate(each, from_attributes=True) for each in state.waivers],
+        objection=objection,
         allowed=allowed_commands(state),
     )
 
@@ -253,5 +313,5 @@ def _add_command(command: type[Command]) -> None:
     )
 
 
-for _command in (Serve, Object, Impose, Drop):
+for _command in (Serve, FailService, Object, Impose, Drop, Waive, Reverse):
     _add_command(_command)

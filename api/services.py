@@ -19,14 +19,17 @@ from clock import Clock
 from ledger.store import Ledger
 from ledger.vault import Vault
 from ledger.witness import WitnessService
+from person_records import PersonRecords
+from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
+from signed_links import SignedLinks
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts behind the routes. `digest_key` keys the digests of bodies."""
+    """The parts behind the routes. `digest_key` keys digests of bodies, `certificate_key` codes of certificates."""
 
     settings: Settings
     pool: "asyncpg.Pool[Any]"
@@ -38,10 +41,14 @@ class Services:
     numbers: Numbers
     cases: Cases
     registry: Registry
+    people: PersonRecords
+    checkpoints: Checkpoints
     temporal: TemporalLink
     commands: Commands
     box: SecretsBox
     digest_key: bytes
+    certificate_key: bytes
+    links: SignedLinks
     witness: WitnessService | None = None
 
 

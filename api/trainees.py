@@ -1,5 +1,6 @@
 """Nominations: lists, one with its person and events, and every command of the lifecycle, for one and for many."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, cast
 from uuid import UUID
@@ -35,12 +36,13 @@ from domain.decision import Command
 from domain.trainee import allowed_commands
 from domain.trainee_messages import EVENTS, Code, TraineeNominated
 from domain.trainee_state import Trainee, case_of
+from ledger.types import RecordedEvent
 from projections import trainees as view
 from workflows.messages import Receipt
 
 routes = router("/v1/trainees", "trainees")
-CREATING = "nominate"
-"""The one command that is not here: it has no number yet, see `api/nominations.py`."""
+CREATING = frozenset({"nominate", "substitute"})
+"""The commands that are not here, because they give a new number: see `api/nominations.py`, `api/substitutions.py`."""
 
 Reader = Annotated[Caller, allowed("trainees:read")]
 NumberInPath = Annotated[TraineeNumber, Path(description="The nomination's number.")]
@@ -67,13 +69,15 @@ class TraineeItem(BaseModel):
     host: str
     training_class: str
     certificate: str
-    restriction: str
+    restriction: str = Field(description="Its number; always empty for hosts.")
     follow_up: str
     submitted_at: datetime
 
 
 class TraineeOut(BaseModel):
-    """A nomination as its stream stands at this moment."""
+    """A nomination as its stream stands at this moment. A host is shown what it needs to train and to reach somebody
+    (edge case 61): no identity number, no years of service, no restriction.
+    """
 
     number: str
     version: int
@@ -86,7 +90,7 @@ class TraineeOut(BaseModel):
     subject: str
     position: str
     rural: bool
-    years_of_service: int
+    years_of_service: int | None
     phase: str
     closed: bool
     returned: bool
@@ -98,9 +102,13 @@ class TraineeOut(BaseModel):
     ends: date | None
     leaves: list[str] = Field(description="The state of each request for leave, in their order: 1, 2, …")
     certificate: str
-    restriction: str
+    restriction: str | None
     follow_up: str
     submitted_at: datetime
+    self_nominated: bool = Field(description="The nominee signs for the nominating organisation.")
+    identity_review: str = Field(description="Empty, `open` (who is meant is not decided yet) or `done`.")
+    substitutes: str = Field(description="Whose seat this nomination took over; empty for most.")
+    substituted_by: str = Field(description="Who took this nomination's seat over; empty for most.")
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 
@@ -156,6 +164,8 @@ async def list_trainees(
     """The nominations that are the caller's business, by number."""
     found = await view.page(services.pool, caller.actor, wanted, window.after, window.limit)
     items = [TraineeItem.model_validate(row, from_attributes=True) for row in found.items]
+    if caller.role == "host":
+        items = [each.model_copy(update={"restriction": ""}) for each in items]
     return Page(items=items, next=next_cursor(found.next))
 
 
@@ -179,7 +189,13 @@ async def get_trainee(
     if if_none_match == tag:
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
-    return _shown(found, await people.show(services, found.state.person, name_is_clear=True))
+    shown = _shown(found, await people.show(services, found.state.person, name_is_clear=True))
+    return _for_host(shown) if caller.role == "host" else shown
+
+
+def _for_host(shown: TraineeOut) -> TraineeOut:
+    person = shown.person.model_copy(update={"identity_number": None})
+    return shown.model_copy(update={"person": person, "years_of_service": None, "restriction": None})
 
 
 def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
@@ -213,6 +229,10 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
         restriction=state.restriction,
         follow_up=state.follow_up,
         submitted_at=state.submitted_at,
+        self_nominated=nominated.self_nominated,
+        identity_review=state.identity_review,
+        substitutes=state.substitutes,
+        substituted_by=state.substituted_by,
         allowed=allowed_commands(state),
     )
 
@@ -224,9 +244,23 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
     responses=documented(404),
 )
 async def list_trainee_events(number: NumberInPath, caller: Reader, services: ServicesHere) -> EventList:
-    """Everything that has happened to the nomination, by whom and when."""
+    """Everything that has happened to the nomination, by whom and when; for a host from its own selection on."""
     found = await services.cases.trainee(number, caller)
-    return EventList(items=[EventOut.model_validate(each, from_attributes=True) for each in found.events])
+    events = _since_selection(found.events) if caller.role == "host" else found.events
+    return EventList(items=[_event(each) for each in events])
+
+
+def _since_selection(events: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+    """The events from the city's choice of the host on: what came before is between school, county and city."""
+    chosen = (place for place, each in enumerate(events) if each.data.get("host"))
+    return events[next(chosen, len(events)) :]
+
+
+def _event(recorded: RecordedEvent) -> EventOut:
+    # Sealed fields are shown by nobody's leave but `xunji ledger person`.
+    data = {name: value for name, value in recorded.data.items() if name != "sealed"}
+    shown = EventOut.model_validate(recorded, from_attributes=True)
+    return shown.model_copy(update={"data": data})
 
 
 # ----------------------------------------------------------------------------------------------------- commands
@@ -325,5 +359,5 @@ def job_for(services: Services, once: Once, index: int, number: str, command: Co
 
 
 for _name, _command in commands_of_people("trainee").items():
-    if _name != CREATING:
+    if _name not in CREATING:
         _add_routes(_name, _command)

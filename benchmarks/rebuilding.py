@@ -19,6 +19,7 @@ import orjson
 import psutil
 
 from domain import trainee_messages as messages
+from domain import trainee_outcome_messages as outcomes
 from domain.decision import Event
 from ledger.store import Ledger
 from ledger.types import Append, NewEvent, RecordedEvent, StreamWrite
@@ -50,10 +51,10 @@ LIFE: tuple[Event, ...] = (
     ),
     messages.AttendanceConfirmed(by="school:410181-s01"),
     messages.TraineeRegistered(by="host:h001", registered_at=NOW),
-    messages.TrainingCompleted(
+    outcomes.TrainingCompleted(
         by="host:h001", centralised_days=7, online_days=0, hours=56, grade="good", certificate="zz22-cert-00001"
     ),
-    messages.FollowUpAssigned(task="lesson", due=NOW),
+    outcomes.FollowUpAssigned(task="lesson", due=NOW),
 )
 EVENTS_PER_LIFE = 1 + len(LIFE)
 

@@ -1,7 +1,8 @@
 """The two bulletins 通报 of a campaign (N9): what counties sent and what hosts made of it, by organisation only.
 
 Everything is an integer count of people or seats; rates are formed when they are read, so an issued row can be
-checked by hand. FORMULAS_VERSION 1, whose counts never include anybody twice (edge case 20):
+checked by hand. Every row says by which formulas it was counted; nobody is ever counted twice (edge case 20).
+FORMULAS_VERSION 1:
 
     选送率 = selected ÷ assigned.          selected: approved by the city, less those who later withdrew, declined,
                                           lapsed unconfirmed or were rejected: their seat went back, so the county
@@ -12,6 +13,17 @@ checked by hand. FORMULAS_VERSION 1, whose counts never include anybody twice (e
                                           arrived without having confirmed has confirmed by coming.
     报到率 (不含请假) = registered ÷ (confirmed − excused), beside the one above (edge case 50).
     结业率 = completed ÷ registered.
+
+FORMULAS_VERSION 2 leaves those as they are and adds:
+
+    选送质量 = completed ÷ confirmed, and beside it completed ÷ (confirmed − excused): of those whom a county was to
+                                      send, how many the training was worth while for.
+    实施情况 = duties kept ÷ duties due. A class has three: announced before its first day, check-in list confirmed,
+                                      outcomes reported before they were overdue.
+    评级     = A, B or C by the plan's thresholds on 报到率 (不含请假), 结业率 and 实施情况; "unrated" for a host with
+                                      nothing to rate, or fewer people than may be published.
+    A class that was cancelled counts nowhere (edge case 22): whoever was in it is selected, and counts as enrolled,
+                                      confirmed and registered by another class only.
 
 A county's cases are those that it nominated, a host's those that the city assigned to it; neither moves with a
 person's later transfer (edge case 13).
@@ -26,6 +38,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from domain.decision import Event, Message
+from domain.plan_outcomes import OutcomeRules
+from domain.trainee_class_messages import PlaceLost
+from domain.trainee_correction_messages import OutcomeCorrected
 from domain.trainee_messages import (
     AbsenceExcused,
     AttendanceConfirmed,
@@ -34,15 +49,13 @@ from domain.trainee_messages import (
     NominationRejected,
     NominationWithdrawn,
     NoShowRecorded,
-    TraineeDismissed,
     TraineeEnrolled,
     TraineeNominated,
     TraineeRegistered,
-    TrainingCompleted,
-    TrainingNotCompleted,
 )
+from domain.trainee_outcome_messages import TraineeDismissed, TrainingCompleted, TrainingNotCompleted
 
-FORMULAS_VERSION = 1
+FORMULAS_VERSION = 2
 SMALL_CELL = 3
 """A published cell about fewer people than this is suppressed (edge case 49)."""
 
@@ -50,6 +63,7 @@ NOTHING = "—"
 SUPPRESSED = "*"
 """Stands for a suppressed cell, small itself or hidden because a small one could be worked out from it."""
 
+Rating = Literal["A", "B", "C", "unrated"]
 BulletinKind = Literal["counties", "hosts"]
 Tally = Annotated[int, Field(strict=True, ge=0)]
 
@@ -78,11 +92,12 @@ class BulletinRow(Message):
     """One organisation's figures in one campaign. Counts of people, except `assigned` and `adjusted`: seats.
 
     A host has no seats of its own, so its `assigned` and `adjusted` are 0. `absent` are those whose absence is not
-    excused (yet); `excused` are not among them. `formulas` says by which formulas the counts were made.
+    excused (yet); `excused` are not among them. `formulas` says by which formulas the counts were made; a row
+    that does not say it is of the first.
     """
 
     organisation: str
-    formulas: int = FORMULAS_VERSION
+    formulas: int = 1
     assigned: Tally = 0
     adjusted: Tally = 0
     nominated: Tally = 0
@@ -96,6 +111,9 @@ class BulletinRow(Message):
     completed: Tally = 0
     dismissed: Tally = 0
     not_completed: Tally = 0
+    duties: Tally = 0
+    duties_kept: Tally = 0
+    rating: str = ""
 
     @property
     def selection_rate(self) -> Rate:
@@ -121,6 +139,30 @@ class BulletinRow(Message):
     def completion_rate(self) -> Rate:
         """结业率."""
         return Rate(self.completed, self.registered)
+
+    @property
+    def quality_rate(self) -> Rate:
+        """选送质量, the excused among those who should have come."""
+        return Rate(self.completed, self.confirmed)
+
+    @property
+    def quality_rate_without_excused(self) -> Rate:
+        """选送质量, the excused left out."""
+        return Rate(self.completed, self.confirmed - self.excused)
+
+    @property
+    def implementation_rate(self) -> Rate:
+        """实施情况 of a host's classes."""
+        return Rate(self.duties_kept, self.duties)
+
+
+@dataclass(frozen=True, slots=True)
+class HostDuties:
+    """What a host owed its classes so far, and what of it was done in time."""
+
+    organisation: str
+    due: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +204,20 @@ def case_record(events: Iterable[Event]) -> CaseRecord | None:
     return record
 
 
+_FLAGS: dict[type[Event], str] = {
+    NominationRejected: "given_up",
+    NominationWithdrawn: "given_up",
+    AttendanceDeclined: "given_up",
+    AttendanceConfirmed: "confirmed",
+    TraineeRegistered: "registered",
+    NoShowRecorded: "no_show",
+    AbsenceExcused: "excused",
+    TrainingCompleted: "completed",
+    TraineeDismissed: "dismissed",
+    TrainingNotCompleted: "not_completed",
+}
+
+
 def _recorded(record: CaseRecord | None, event: Event) -> CaseRecord | None:
     if isinstance(event, TraineeNominated):
         return CaseRecord(county=event.county)
@@ -169,24 +225,23 @@ def _recorded(record: CaseRecord | None, event: Event) -> CaseRecord | None:
     match event:
         case NominationApproved(level="city"):
             return replace(record, selected=True, host=event.host)
-        case NominationRejected() | NominationWithdrawn() | AttendanceDeclined():
-            return replace(record, given_up=True)
         case TraineeEnrolled():
             return replace(record, enrolled=True, host=event.host)
-        case AttendanceConfirmed():
-            return replace(record, confirmed=True)
-        case TraineeRegistered():
-            return replace(record, registered=True)
-        case NoShowRecorded():
-            return replace(record, no_show=True)
-        case AbsenceExcused():
-            return replace(record, excused=True)
-        case TrainingCompleted():
-            return replace(record, completed=True)
-        case TraineeDismissed():
-            return replace(record, dismissed=True)
-        case TrainingNotCompleted():
-            return replace(record, not_completed=True)
+        case PlaceLost():
+            return replace(record, enrolled=False, confirmed=False, registered=False)
+        case OutcomeCorrected():
+            return _corrected(record, event)
+    flag = _FLAGS.get(type(event))
+    changes: dict[str, bool] = {flag: True} if flag else {}
+    return replace(record, **changes)  # type: ignore[arg-type] # every flag is a boolean field
+
+
+def _corrected(record: CaseRecord, event: OutcomeCorrected) -> CaseRecord:
+    """The case without the outcome that was wrong; what it becomes is said by the events that follow."""
+    record = replace(record, completed=False, dismissed=False, not_completed=False, excused=False)
+    if event.becomes in ("in-training", "completed", "not-completed"):
+        # Whoever has an outcome of the training had come to it.
+        record = replace(record, no_show=False, registered=True)
     return record
 
 
@@ -206,18 +261,42 @@ def county_rows(seats: Iterable[AssignedSeats], cases: Iterable[CaseRecord]) -> 
     )
 
 
-def host_rows(cases: Iterable[CaseRecord]) -> tuple[BulletinRow, ...]:
+def host_rows(cases: Iterable[CaseRecord], duties: Iterable[HostDuties] = ()) -> tuple[BulletinRow, ...]:
     """One row for every host that the city assigned somebody to, in the order of their ids."""
+    by_organisation = {each.organisation: each for each in duties}
     by_host: dict[str, list[CaseRecord]] = {}
     for case in cases:
         if case.host:
             by_host.setdefault(case.host, []).append(case)
-    return tuple(_row(organisation, own, 0, 0) for organisation, own in sorted(by_host.items()))
+    return tuple(
+        _row(organisation, own, 0, 0, by_organisation.get(organisation))
+        for organisation, own in sorted(by_host.items())
+    )
 
 
-def _row(organisation: str, cases: list[CaseRecord], assigned: int, adjusted: int) -> BulletinRow:
+def rated(rows: Iterable[BulletinRow], rules: OutcomeRules) -> tuple[BulletinRow, ...]:
+    """The hosts' rows with their rating by the plan's rule (承训单位动态管理)."""
+    return tuple(row.model_copy(update={"rating": rating_of(row, rules)}) for row in rows)
+
+
+def rating_of(row: BulletinRow, rules: OutcomeRules) -> Rating:
+    """A or B when every rate reaches the threshold, C when one does not, unrated when there is too little to rate."""
+    rates = (row.registration_rate_without_excused, row.completion_rate, row.implementation_rate)
+    if any(rate.denominator == 0 for rate in rates) or row.registered < SMALL_CELL:
+        return "unrated"
+    grades: tuple[tuple[Rating, int], ...] = (("A", rules.rating_a_percent), ("B", rules.rating_b_percent))
+    for rating, percent in grades:
+        if all(100 * rate.numerator >= percent * rate.denominator for rate in rates):
+            return rating
+    return "C"
+
+
+def _row(
+    organisation: str, cases: list[CaseRecord], assigned: int, adjusted: int, duties: HostDuties | None = None
+) -> BulletinRow:
     return BulletinRow(
         organisation=organisation,
+        formulas=FORMULAS_VERSION,
         assigned=assigned,
         adjusted=adjusted,
         nominated=len(cases),
@@ -231,6 +310,8 @@ def _row(organisation: str, cases: list[CaseRecord], assigned: int, adjusted: in
         completed=sum(case.completed for case in cases),
         dismissed=sum(case.dismissed for case in cases),
         not_completed=sum(case.not_completed for case in cases),
+        duties=duties.due if duties else 0,
+        duties_kept=duties.kept if duties else 0,
     )
 
 
@@ -269,6 +350,8 @@ COLUMNS: dict[BulletinKind, tuple[Column, ...]] = {
         Column("selection_rate", "选送率", "selection rate"),
         Column("adjusted_selection_rate", "选送率(调整后)", "selection rate after reallocation"),
         *_COMMON,
+        Column("quality_rate", "选送质量", "quality of selection"),
+        Column("quality_rate_without_excused", "选送质量(不含请假)", "quality of selection, excused left out"),
     ),
     "hosts": (
         Column("organisation", "单位", "organisation"),
@@ -276,9 +359,12 @@ COLUMNS: dict[BulletinKind, tuple[Column, ...]] = {
         Column("withdrawn", "分配后退出", "withdrawn after assignment"),
         Column("enrolled", "编班", "enrolled"),
         *_COMMON,
+        Column("implementation_rate", "实施情况", "implementation"),
+        Column("rating", "评级", "rating"),
     ),
 }
 _PLAIN = frozenset({"assigned", "adjusted"})
+_NOT_OF_PEOPLE = frozenset({"implementation_rate"})
 _HIDDEN_TOGETHER = (("excused", "absent"), ("dismissed", "not_completed"))
 
 
@@ -300,7 +386,7 @@ def _hidden(row: BulletinRow) -> frozenset[str]:
         if any(_small(getattr(row, key)) for key in group):
             hidden.update(group)
     if "excused" in hidden:
-        hidden.add("registration_rate_without_excused")
+        hidden |= {"registration_rate_without_excused", "quality_rate_without_excused"}
     return frozenset(hidden)
 
 
@@ -313,6 +399,8 @@ def _cell(key: str, row: BulletinRow, hidden: frozenset[str]) -> str:
     if isinstance(value, Rate):
         if value.denominator == 0:
             return NOTHING
+        if key in _NOT_OF_PEOPLE:
+            return f"{value} ({value.fraction})"
         speaks_of_seats = key in ("selection_rate", "adjusted_selection_rate")
         people = value.numerator if speaks_of_seats else value.denominator
         return SUPPRESSED if _small(people) else f"{value} ({value.fraction})"
@@ -324,6 +412,10 @@ def _small(people: int) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------- the digest
+
+
+_SINCE_FORMULAS_2 = {"duties", "duties_kept", "rating"}
+"""What a row that was counted by the first formulas does not have: its digest stays what it was."""
 
 
 def canonical(counties: Iterable[BulletinRow], hosts: Iterable[BulletinRow]) -> bytes:
@@ -341,4 +433,7 @@ def bulletins_sha256(counties: Iterable[BulletinRow], hosts: Iterable[BulletinRo
 
 
 def _plain(rows: Iterable[BulletinRow]) -> list[dict[str, object]]:
-    return [row.model_dump() for row in sorted(rows, key=lambda row: row.organisation)]
+    return [
+        row.model_dump(exclude=_SINCE_FORMULAS_2 if row.formulas == 1 else None)
+        for row in sorted(rows, key=lambda row: row.organisation)
+    ]

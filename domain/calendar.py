@@ -26,6 +26,9 @@ refuse: CalendarNotPublishedError. weekends-only: Monday to Friday are working d
 so a window ends too early rather than never; the caller must say so to whoever reads the deadline.
 """
 
+DeadlineOnHoliday = Literal["keep", "previous-working-day", "next-working-day"]
+"""What becomes of a deadline that falls on a day off (edge case 42). Its hour stays."""
+
 _SATURDAY = 5
 _LOCAL = re.compile(r"(\d{4})-(\d{2})-(\d{2}) (\d{2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 
@@ -91,6 +94,11 @@ def is_working_day(day: date, unpublished: UnpublishedYear = "refuse") -> bool:
     return day.weekday() < _SATURDAY
 
 
+def is_holiday(day: date) -> bool:
+    """Whether the day is a public holiday or a day in lieu of one. Of an unpublished year only the statutory days."""
+    return day in _china(day.year)
+
+
 def add_working_days(instant: datetime, working_days: int, unpublished: UnpublishedYear = "refuse") -> datetime:
     """24:00 of the n-th working day after the day of `instant` in Asia/Shanghai, as UTC.
 
@@ -105,6 +113,24 @@ def add_working_days(instant: datetime, working_days: int, unpublished: Unpublis
         day += timedelta(days=1)
         left -= is_working_day(day, unpublished)
     return end_of_day(day)
+
+
+def off_holidays(deadline: datetime, policy: DeadlineOnHoliday, unpublished: UnpublishedYear = "refuse") -> datetime:
+    """The deadline moved to a working day by `policy`; 24:00 belongs to the day that it ends.
+
+    Raises CalendarNotPublishedError if a day of an unknown year would have to be judged.
+    """
+    if policy == "keep":
+        return deadline
+    day = local_date(deadline - timedelta(microseconds=1))
+    step = timedelta(days=1 if policy == "next-working-day" else -1)
+    moved = timedelta(0)
+    for _ in range(MAX_WORKING_DAYS):
+        if is_working_day(day + moved, unpublished):
+            # China has no summer time, so a day is always 24 hours.
+            return deadline + moved
+        moved += step
+    raise AssertionError(f"no working day within {MAX_WORKING_DAYS} days of {day}")
 
 
 def add_calendar_years(day: date, years: int) -> date:

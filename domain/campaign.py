@@ -1,23 +1,38 @@
 """A campaign (stream `campaign/{id}`): it issues the quotas and keeps the dates that all its cases share.
 
-    selecting ─► training ─► closed
+    selecting ─► training ─► closed          (a county's selection can be reopened in either of the first two)
 
 Each level of the selection has its own cut-off with reminders (3 days, 1 day, 3 hours by the plan). At a cut-off
 everything that still waits for that level lapses; one timer serves thousands of cases.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 from domain import calendar, decision
+from domain import campaign_amendments as amendments
 from domain.agenda import Item, due, next_deadline
 from domain.bulletin import BulletinRow
+from domain.campaign_amendments import (
+    NO_CASES,
+    HostCases,
+    HostRemoved,
+    OffersEnded,
+    RemoveHost,
+    Reopen,
+    ReopeningClosed,
+    SelectionReopened,
+    Settled,
+    host_key,
+)
 from domain.decision import (
     Case,
+    ClaimRequest,
     Command,
     CommandCatalogue,
+    Count,
     Decision,
     Event,
     EventCatalogue,
@@ -26,16 +41,24 @@ from domain.decision import (
     Notice,
     Reach,
     Refusal,
+    Step,
     StreamEvents,
 )
 from domain.institution import InstitutionRegistered
 from domain.numbers import INSTITUTIONS, seat_key, stream_name
 from domain.plan import Plan, SelectionLevel
+from domain.quota_opening import city_lines, recipient_lines
 from domain.refusals import in_words, refuse
+from domain.seat_rules import offers_end
 from domain.trainee_messages import Lapse
+from domain.trainee_seat_messages import ReassignHost
 
 Phase = Literal["selecting", "training", "closed"]
 LEVELS: tuple[SelectionLevel, ...] = ("school", "county", "city")
+OFFERS_END = "offers-end-"
+REOPENED = "reopened-"
+ESCALATED = "campaign.selection_escalated"
+MAX_COUNTIES_NAMED = 50
 WAITING_AT: dict[SelectionLevel, tuple[str, ...]] = {
     "school": (),
     "county": ("nominated",),
@@ -63,17 +86,6 @@ class CampaignOpened(Event):
     plan_sha256: str
     by: str
     agenda: tuple[AgendaItem, ...]
-
-
-class QuotaIssued(Event):
-    """名额: seats of one project type for one recipient (stream `quota/{line}`)."""
-
-    type: ClassVar[str] = "quota.issued"
-    line: str
-    project_type: str
-    recipient: str
-    seats: int
-    invented: bool
 
 
 class SelectionReminderSent(Event):
@@ -129,8 +141,8 @@ EVENTS = EventCatalogue(
     SoftEndPassed,
     BulletinIssued,
     CampaignClosed,
+    *amendments.EVENT_CLASSES,
 )
-QUOTA_EVENTS = EventCatalogue(QuotaIssued)
 
 
 # -------------------------------------------------------------------------------------------------- commands
@@ -155,7 +167,13 @@ class PassCampaignDeadline(Command):
     name: ClassVar[str] = "pass-deadline"
 
 
-COMMANDS = CommandCatalogue(OpenCampaign, SettleSelection, PassCampaignDeadline)
+COMMANDS = CommandCatalogue(OpenCampaign, SettleSelection, PassCampaignDeadline, *amendments.COMMAND_CLASSES)
+CAMPAIGN_STEPS: dict[type[Command], Step] = {
+    Reopen: Step(("selecting", "training"), ("bureau",)),
+    RemoveHost: Step(("selecting", "training"), ("bureau",)),
+    SettleSelection: Step(("selecting", "training"), ("system",)),
+    PassCampaignDeadline: Step(("selecting", "training"), ("system",)),
+}
 
 
 # ----------------------------------------------------------------------------------------------------- state
@@ -163,19 +181,29 @@ COMMANDS = CommandCatalogue(OpenCampaign, SettleSelection, PassCampaignDeadline)
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign as its events have left it. `unsettled` are the levels whose late cases are not all reached yet."""
+    """A campaign as its events have left it. `unsettled` names what is still owed to cases that are not all reached:
+    a level's cut-off, a reopening's, the end of the waiting lists, or a removed host.
+    """
 
     id: str
     plan_sha256: str
     agenda: tuple[Item, ...]
     phase: Phase = "selecting"
     done: frozenset[str] = field(default_factory=frozenset)
-    unsettled: tuple[SelectionLevel, ...] = ()
+    unsettled: tuple[str, ...] = ()
+    reopened: tuple[tuple[str, datetime], ...] = ()
+    removed_hosts: Mapping[str, str] = field(default_factory=dict)
+
+    def reopened_until(self, county: str) -> datetime | None:
+        """The latest end of a reopening for this county (edge case 44)."""
+        return max((until for each, until in self.reopened if each == county), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The plan, the organisations already registered, who still has cases waiting, and the bulletins as they stand."""
+    """The plan, the organisations already registered, who still has cases waiting, the bulletins as they stand, the
+    counties' schools, and whom a host that is to be removed still has.
+    """
 
     plan: Plan
     registered: frozenset[str] = frozenset()
@@ -183,6 +211,8 @@ class Facts:
     open_cases: int = 0
     county_rows: tuple[BulletinRow, ...] = ()
     host_rows: tuple[BulletinRow, ...] = ()
+    schools: tuple[str, ...] = ()
+    host_cases: HostCases = NO_CASES
 
 
 Context = decision.Context[Facts]
@@ -208,7 +238,7 @@ def evolve(state: Campaign | None, event: Event) -> Campaign:
         case SelectionClosed():
             return replace(state, done=state.done | {event.level}, unsettled=(*state.unsettled, event.level))
         case SelectionSettled():
-            unsettled = tuple(level for level in state.unsettled if level != event.level)
+            unsettled = tuple(key for key in state.unsettled if key != event.level)
             return replace(state, unsettled=unsettled, phase="training" if event.level == "city" else state.phase)
         case SoftEndPassed():
             return replace(state, done=state.done | {"soft-end"})
@@ -216,6 +246,22 @@ def evolve(state: Campaign | None, event: Event) -> Campaign:
             return state
         case CampaignClosed():
             return replace(state, phase="closed", done=state.done | {"close"})
+    return _evolve_amendment(state, event)
+
+
+def _evolve_amendment(state: Campaign, event: Event) -> Campaign:
+    match event:
+        case SelectionReopened():
+            agenda = (*state.agenda, Item(event.key, event.until))
+            return replace(state, agenda=agenda, reopened=(*state.reopened, (event.county, event.until)))
+        case ReopeningClosed() | OffersEnded():
+            return replace(state, done=state.done | {event.key}, unsettled=(*state.unsettled, event.key))
+        case HostRemoved():
+            removed = {**state.removed_hosts, event.host: event.replacement}
+            owed = (host_key(event.host),) if event.replacement else ()
+            return replace(state, removed_hosts=removed, unsettled=(*state.unsettled, *owed))
+        case Settled():
+            return replace(state, unsettled=tuple(key for key in state.unsettled if key != event.key))
     raise TypeError(f"no evolution for {event.type}")
 
 
@@ -228,8 +274,9 @@ def decide(state: Campaign | None, command: Command, context: Context) -> Decisi
         if context.actor.role != "bureau":
             return refuse("not_your_part", roles="bureau")
         return _open(context) if state is None else refuse("already_exists", number=context.number)
-    if context.actor.role != "system":
-        return refuse("not_your_part", roles="system")
+    step = CAMPAIGN_STEPS[type(command)]
+    if context.actor.role not in step.roles:
+        return refuse("not_your_part", roles=" / ".join(step.roles))
     if state is None:
         return refuse("unknown_number", number=context.number)
     if state.phase == "closed":
@@ -246,29 +293,22 @@ def _open(context: Context) -> Decision:
         by=str(context.actor),
         agenda=_agenda(plan),
     )
+    reserves = city_lines(plan)
     quotas = tuple(
-        StreamEvents(
-            plan.id,
-            stream_name("quota", line.key),
-            0,
-            (
-                QuotaIssued(
-                    line=line.key,
-                    project_type=line.project_type,
-                    recipient=line.recipient,
-                    seats=line.seats,
-                    invented=plan.quotas.invented,
-                ),
-            ),
-        )
-        for line in plan.lines()
+        StreamEvents(plan.id, stream_name("quota", each.line), 0, (each,))
+        for each in (*reserves, *recipient_lines(plan))
     )
     institutions = tuple(
         StreamEvents(INSTITUTIONS, stream_name("institution", each.id), 0, (each,))
         for each in _institutions(plan)
         if each.id not in context.facts.registered
     )
-    limits = tuple(Limit(seat_key(plan.id, line.key), line.seats) for line in plan.lines())
+    limits: tuple[ClaimRequest, ...] = (
+        *(Limit(seat_key(plan.id, each.line), each.seats) for each in reserves),
+        # What the city has handed out counts against its own line: Σ children ≤ parent (edge case 1).
+        *(Count(seat_key(plan.id, each.line), each.delegated) for each in reserves if each.delegated),
+        *(Limit(seat_key(plan.id, line.key), line.seats) for line in plan.lines()),
+    )
     told = tuple(
         Notice(recipient.id, "campaign.opened", {"campaign": plan.id, "notice": plan.notice.number})
         for recipient in plan.recipients
@@ -284,6 +324,8 @@ def _agenda(plan: Plan) -> tuple[AgendaItem, ...]:
             at = deadline - timedelta(hours=hours)
             items.append(AgendaItem(key=f"{level}-{hours}h", at=at, about=deadline))
         items.append(AgendaItem(key=level, at=deadline))
+    ends = sorted({offers_end(plan, each.id) for each in plan.project_types})
+    items += [AgendaItem(key=f"{OFFERS_END}{number}", at=at) for number, at in enumerate(ends, start=1)]
     items.append(AgendaItem(key="soft-end", at=calendar.end_of_day(plan.dates.soft_end)))
     items.append(AgendaItem(key="close", at=calendar.end_of_day(plan.dates.closes)))
     return tuple(items)
@@ -322,7 +364,10 @@ def _institutions(plan: Plan) -> tuple[InstitutionRegistered, ...]:
 def _settle_selection(state: Campaign, command: SettleSelection, context: Context) -> Decision | Refusal:
     if not state.unsettled:
         return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="—")
-    return Decision((SelectionSettled(level=state.unsettled[0]),))
+    key = state.unsettled[0]
+    if key in LEVELS:
+        return Decision((SelectionSettled(level=key),))
+    return Decision((Settled(key=key),))
 
 
 def _pass_deadline(state: Campaign, command: PassCampaignDeadline, context: Context) -> Decision | Refusal:
@@ -336,6 +381,10 @@ def _pass_deadline(state: Campaign, command: PassCampaignDeadline, context: Cont
             events.append(SelectionClosed(level=item.key))
             data = {"campaign": state.id, "level": item.key}
             notices.append(Notice(context.facts.plan.bureau, SelectionClosed.type, data))
+        elif item.key.startswith(OFFERS_END):
+            events.append(OffersEnded(key=item.key))
+        elif item.key.startswith(REOPENED):
+            events.append(ReopeningClosed(key=item.key))
         elif item.key == "soft-end":
             passed = SoftEndPassed(open_cases=context.facts.open_cases)
             events.append(passed)
@@ -350,13 +399,24 @@ def _pass_deadline(state: Campaign, command: PassCampaignDeadline, context: Cont
 
 
 def _reminders(item: Item, context: Context) -> tuple[Notice, ...]:
-    """To whoever still has work before the cut-off: everybody while schools nominate, then counties with open cases."""
+    """To whoever still has work before the cut-off: everybody while schools nominate, then counties with open cases.
+
+    The later reminders of a level go to the level above as well: the last of the schools' to the bureau, those of the
+    counties from the last but one on, with the names of the counties (school → county → city).
+    """
     level, plan = item.key.split("-")[0], context.facts.plan
-    everybody = tuple(recipient.id for recipient in plan.recipients)
+    everybody = (*(recipient.id for recipient in plan.recipients), *context.facts.schools)
     told = {"school": everybody, "county": context.facts.waiting_counties, "city": (plan.bureau,)}[level]
     assert item.about is not None, "a reminder is about something"
     data = {"campaign": plan.id, "level": level, "deadline": item.about.isoformat()}
-    return tuple(Notice(each, SelectionReminderSent.type, data) for each in told)
+    reminders = tuple(Notice(each, SelectionReminderSent.type, data) for each in told)
+    every = sorted(plan.rules.selection_reminders_hours_before, reverse=True)
+    later = every[{"school": -1, "county": 1}.get(level, 0) :]
+    hours = round((item.about - item.at).total_seconds() / 3600)
+    if level == "city" or not told or hours not in later:
+        return reminders
+    counties = list(context.facts.waiting_counties)[:MAX_COUNTIES_NAMED]
+    return (*reminders, Notice(plan.bureau, ESCALATED, {**data, "counties": counties}))
 
 
 def _closing(context: Context) -> list[Event]:
@@ -371,7 +431,22 @@ def _closing(context: Context) -> list[Event]:
 _DECIDERS: dict[type[Command], Callable[[Campaign, Any, Context], Decision | Refusal]] = {
     SettleSelection: _settle_selection,
     PassCampaignDeadline: _pass_deadline,
+    Reopen: amendments.reopen,
+    RemoveHost: amendments.remove_host,
 }
+
+
+def _owed(key: str) -> dict[str, str]:
+    """The commands that are owed to trainees, by their phase. Who has a later date of his own refuses his."""
+    if key.startswith(OFFERS_END):
+        return {"waitlisted": Lapse.name}
+    if key.startswith(REOPENED):
+        return dict.fromkeys(WAITING_AT["city"], Lapse.name)
+    if key.startswith(host_key("")):
+        return {"selected": ReassignHost.name}
+    level = next(each for each in LEVELS if each == key)
+    return dict.fromkeys(WAITING_AT[level], Lapse.name)
+
 
 WAITING_FOR = {"selecting": "the selection's cut-offs", "training": "the end of the campaign"}
 
@@ -380,10 +455,10 @@ def case_of(number: str, state: Campaign) -> Case:
     """What the workflow of this campaign shows and waits for, and whom it still has to reach."""
     reach = None
     if state.unsettled:
-        level = state.unsettled[0]
+        key = state.unsettled[0]
         reach = Reach(
-            command_by_phase=dict.fromkeys(WAITING_AT[level], Lapse.name),
-            causation=f"{number}:{level}",
+            command_by_phase=_owed(key),
+            causation=f"{number}:{key}",
             done_by=SettleSelection.name,
         )
     deadline = next_deadline(state.agenda, state.done)

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-Role = Literal["bureau", "county", "school", "host", "system"]
+Role = Literal["bureau", "county", "school", "host", "system", "teacher"]
+"""`teacher`: the person himself, through a signed link that serves one purpose."""
 
 
 class Message(BaseModel):
@@ -70,10 +71,14 @@ class Reason(Message):
 
 
 class Refusal(Message):
-    """The command is not allowed. Nothing was written. `rule_version` is the plan's digest that was applied."""
+    """The command is not allowed. Nothing was written. `rule_version` is the plan's digest that was applied.
+
+    `facts` are what each failed rule looked at, by its code (edge case 68); they name nobody else's case.
+    """
 
     reasons: tuple[Reason, ...]
     rule_version: str = ""
+    facts: dict[str, Any] = {}
 
     @property
     def code(self) -> str:
@@ -124,6 +129,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Unblock:
+    """`owner` lifts every block that it has on `key`."""
+
+    key: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Clear:
     """No block on `key` may cover the day `on`."""
 
@@ -131,7 +144,7 @@ class Clear:
     on: date
 
 
-ClaimRequest = Count | Limit | Take | Release | Block | Clear
+ClaimRequest = Count | Limit | Take | Release | Block | Unblock | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +173,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Another process that must run once the append is committed."""
+    """Another process that must run once the append is committed.
+
+    `wake`: the append has changed its stream, so a workflow that runs already must read it again.
+    """
 
     kind: str
     number: str
     campaign: str
+    wake: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +201,14 @@ class Reach:
 
     It is part of the state, not of a message, so that it is still owed after a crash. The trainees' command ids are
     derived from `causation`, so a repetition changes nothing. `done_by` is the process's own command that says that
-    everybody was reached.
+    everybody was reached, with `done_body` as its fields.
     """
 
     command_by_phase: dict[str, str]
     causation: str
     done_by: str
     training_class: str = ""
+    done_body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,29 @@
 
 from collections.abc import Mapping
 
-from domain import campaign, institution, person, restriction_messages, trainee_messages, training_class
+from domain import (
+    attendance,
+    bulletin_publication,
+    campaign,
+    institution,
+    person,
+    quota_messages,
+    restriction_messages,
+    trainee_messages,
+    training_class,
+    training_days,
+)
 from domain.decision import EventCatalogue
 
 EVENT_CATALOGUES: Mapping[str, EventCatalogue] = {
     "campaign": campaign.EVENTS,
-    "quota": campaign.QUOTA_EVENTS,
+    "quota": quota_messages.QUOTA_EVENTS,
     "trainee": trainee_messages.EVENTS,
     "class": training_class.EVENTS,
+    "attendance": attendance.EVENTS,
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
     "person": person.EVENTS,
+    "bulletin": bulletin_publication.EVENTS,
+    "training-days": training_days.EVENTS,
 }

@@ -1,11 +1,17 @@
-"""The mainland identity number (居民身份证号码, GB 11643): reading it as people really type it, and masking.
+"""The mainland identity number (居民身份证号码, GB 11643) and the permits in its place: read as people type them.
 
 No error and no `repr` here holds the number that was given: it may end in a log.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
+
+DocumentKind = Literal["identity-card", "hong-kong-macao-permit", "taiwan-permit", "foreign-permanent-residence"]
+"""居民身份证 (and 港澳台居民居住证, which has the same form), 港澳居民来往内地通行证, 台湾居民来往大陆通行证,
+外国人永久居留身份证."""
 
 MAX_TEXT = 64
 """A longer cell is not a number with blanks around it."""
@@ -14,7 +20,8 @@ EARLIEST_BIRTH_YEAR = 1900
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
-_FULL_WIDTH = str.maketrans("０１２３４５６７８９Ｘｘ．＋－", "0123456789Xx.+-")
+_FULL_WIDTH = str.maketrans("０１２３４５６７８９ＸｘＨｈＭｍ．＋－", "0123456789XxHhMm.+-")
+_NAME_DOTS = re.compile(r"[\s\u00b7\u2022\u2027\u30fb\u0387.]+")
 _BLANKS = re.compile(r"[\s\u200b-\u200d\u2060\ufeff]+")
 _PROVINCES = frozenset(
     str(code)
@@ -30,13 +37,15 @@ _PROVINCES = frozenset(
     for code in codes
 )
 _RESIDENCE_PERMITS = ("810000", "820000", "830000")
+_CENTURY_OF_OLD_NUMBERS = "19"
 
 _SCIENTIFIC = re.compile(r"[0-9]+(\.[0-9]+)?[Ee][+]?[0-9]+")
 _NUMBER = re.compile(r"[0-9]{17}[0-9X]")
 _OLD_NUMBER = re.compile(r"[0-9]{15}")
-_HONG_KONG_MACAO = re.compile(r"[HM][0-9]{8}([0-9]{2})?")
+_HONG_KONG_MACAO = re.compile(r"([HM][0-9]{8})([0-9]{2})?")
 _TAIWAN = re.compile(r"[0-9]{8}|[0-9]{10}\([A-Z]\)|[0-9]{10}[A-Z]")
 _FOREIGN = re.compile(r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]")
+_FOREIGN_BIRTH_DATE = slice(7, 13)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,6 +66,17 @@ class IdentityNumber:
     def masked(self) -> str:
         """`4101**********1234`."""
         return mask_identity_number(self.text)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class IdentityDocument:
+    """A document that tells who somebody is, by its kind; `text` is the one spelling of its number."""
+
+    kind: DocumentKind
+    text: str
+
+    def __repr__(self) -> str:
+        return f"IdentityDocument({self.kind})"
 
 
 class IdentityNumberError(ValueError):
@@ -92,34 +112,34 @@ _ERRORS = {
         "Format the column as text and type the whole number again.",
     ),
     "identity_15_digits": (
-        "这是15位的旧身份证号码。",
-        "This is an old 15-digit identity number.",
+        "这是15位的旧身份证号码，且其中有误。",
+        "This is an old 15-digit identity number, and something in it is wrong.",
         "请填写现行的18位居民身份证号码。",
         "Give the present 18-digit identity number.",
     ),
     "identity_permit_hong_kong_macao": (
-        "这像是港澳居民来往内地通行证号码，暂不支持。",
-        "This looks like the travel permit of a Hong Kong or Macao resident, which is not accepted here.",
-        "请联系市教育局人工登记。",
-        "Ask the bureau to register this teacher by hand.",
+        "这像是港澳居民来往内地通行证号码，不是身份证号码。",
+        "This looks like the travel permit of a Hong Kong or Macao resident, not like an identity number.",
+        "请注明证件类型：hong-kong-macao-permit。",
+        "Say so: identity_document is `hong-kong-macao-permit`.",
     ),
     "identity_permit_taiwan": (
-        "这像是台湾居民来往大陆通行证号码，暂不支持。",
-        "This looks like the travel permit of a Taiwan resident, which is not accepted here.",
-        "请联系市教育局人工登记；如果是身份证号码，请补全18位。",
-        "Ask the bureau to register this teacher by hand; if it is an identity number, give all 18 digits.",
-    ),
-    "identity_permit_residence": (
-        "这是港澳台居民居住证号码，暂不支持。",
-        "This is the residence permit of a Hong Kong, Macao or Taiwan resident, which is not accepted here.",
-        "请联系市教育局人工登记。",
-        "Ask the bureau to register this teacher by hand.",
+        "这像是台湾居民来往大陆通行证号码，不是身份证号码。",
+        "This looks like the travel permit of a Taiwan resident, not like an identity number.",
+        "请注明证件类型：taiwan-permit；如果是身份证号码，请补全18位。",
+        "Say so: identity_document is `taiwan-permit`; if it is an identity number, give all 18 digits.",
     ),
     "identity_permit_foreign": (
-        "这像是外国人永久居留身份证号码，暂不支持。",
-        "This looks like a foreigner's permanent residence card, which is not accepted here.",
-        "请联系市教育局人工登记。",
-        "Ask the bureau to register this teacher by hand.",
+        "这像是外国人永久居留身份证号码，不是居民身份证号码。",
+        "This looks like a foreigner's permanent residence card, not like an identity number.",
+        "请注明证件类型：foreign-permanent-residence。",
+        "Say so: identity_document is `foreign-permanent-residence`.",
+    ),
+    "identity_permit_form": (
+        "号码不符合所注明的证件类型。",
+        "The number does not have the form of the document that was named.",
+        "请核对证件类型和号码：通行证为H或M加8位数字、8位数字，或永久居留身份证的15位或18位。",
+        "Check the kind and the number: H or M with 8 digits, 8 digits, or the 15 or 18 characters of the card.",
     ),
     "identity_length": (
         "身份证号码应为18位。",
@@ -172,28 +192,86 @@ def check_digit(first_17: str) -> str:
 def parse_identity_number(text: str, latest_birth_date: date | None = None) -> IdentityNumber:
     """Reads an 18-digit number; blanks, a spreadsheet's apostrophe, full-width digits and x are put right.
 
-    Raises IdentityNumberError with one of IDENTITY_ERROR_CODES: the first thing that is wrong. A birth date
-    after `latest_birth_date` is impossible; without it any date will do, because nothing here reads a clock.
+    A right 15-digit number of before 1999 becomes the 18-digit number of the same person. Residence permits of Hong
+    Kong, Macao and Taiwan residents have the same form and are read as well. Raises IdentityNumberError with one of
+    IDENTITY_ERROR_CODES: the first thing that is wrong. A birth date after `latest_birth_date` is impossible; without
+    it any date will do, because nothing here reads a clock.
     """
+    number = _spelt(text)
+    is_old = _OLD_NUMBER.fullmatch(number) is not None
+    if is_old:
+        first_17 = number[:6] + _CENTURY_OF_OLD_NUMBERS + number[6:]
+        number = first_17 + check_digit(first_17)
+    elif _NUMBER.fullmatch(number) is None:
+        raise _error(_what_else(number))
+    if not is_old and _FOREIGN.fullmatch(number):
+        raise _error("identity_permit_foreign")
+    if number[:2] not in _PROVINCES and not number.startswith(_RESIDENCE_PERMITS):
+        raise _error("identity_15_digits" if is_old else "identity_division")
+    birth_date = _birth_date(number[6:14])
+    if birth_date is None or (latest_birth_date is not None and birth_date > latest_birth_date):
+        raise _error("identity_15_digits" if is_old else "identity_birth_date")
+    if check_digit(number[:17]) != number[17]:
+        raise _error("identity_rounded" if number.endswith("000") else "identity_check_digit")
+    return IdentityNumber(text=number, division=number[:6], birth_date=birth_date)
+
+
+def parse_identity_document(
+    text: str, kind: DocumentKind = "identity-card", latest_birth_date: date | None = None
+) -> IdentityDocument:
+    """Reads the number of a document whose kind was named. Raises IdentityNumberError.
+
+    A permit is renewed under a new last part (`H12345678` + 02): what stays is who somebody is.
+    """
+    if kind == "identity-card":
+        return IdentityDocument(kind, parse_identity_number(text, latest_birth_date).text)
+    number = _spelt(text)
+    if kind == "hong-kong-macao-permit":
+        match = _HONG_KONG_MACAO.fullmatch(number)
+        if match is not None:
+            return IdentityDocument(kind, match.group(1))
+    elif kind == "taiwan-permit":
+        if _TAIWAN.fullmatch(number):
+            return IdentityDocument(kind, number.replace("(", "").replace(")", ""))
+    elif _FOREIGN.fullmatch(number) and _is_foreign_card(number):
+        return IdentityDocument(kind, number)
+    raise _error("identity_permit_form")
+
+
+def parse_any_document(text: str) -> IdentityDocument:
+    """Reads a number of which nobody said what document it is from. Raises IdentityNumberError, the card's."""
+    kinds: tuple[DocumentKind, ...] = ("hong-kong-macao-permit", "taiwan-permit", "foreign-permanent-residence")
+    for kind in kinds:
+        try:
+            return parse_identity_document(text, kind)
+        except IdentityNumberError:
+            continue
+    return parse_identity_document(text)
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two spellings are one name: width, case, blanks and the dot of a minority name do not count."""
+    return _plain_name(one) == _plain_name(other)
+
+
+def _plain_name(name: str) -> str:
+    return _NAME_DOTS.sub("", unicodedata.normalize("NFKC", name)).casefold()
+
+
+def _spelt(text: str) -> str:
     if len(text) > MAX_TEXT:
         raise _error("identity_length")
     number = _BLANKS.sub("", text.translate(_FULL_WIDTH)).lstrip("'\u2018\u2019").upper()
     if not number:
         raise _error("identity_empty")
-    if _NUMBER.fullmatch(number) is None:
-        raise _error(_what_else(number))
-    if number.startswith(_RESIDENCE_PERMITS):
-        raise _error("identity_permit_residence")
-    if _FOREIGN.fullmatch(number):
-        raise _error("identity_permit_foreign")
-    if number[:2] not in _PROVINCES:
-        raise _error("identity_division")
-    birth_date = _birth_date(number[6:14])
-    if birth_date is None or (latest_birth_date is not None and birth_date > latest_birth_date):
-        raise _error("identity_birth_date")
-    if check_digit(number[:17]) != number[17]:
-        raise _error("identity_rounded" if number.endswith("000") else "identity_check_digit")
-    return IdentityNumber(text=number, division=number[:6], birth_date=birth_date)
+    return number
+
+
+def _is_foreign_card(number: str) -> bool:
+    if len(number) == 18:
+        return _birth_date(number[6:14]) is not None and check_digit(number[:17]) == number[17]
+    year_month_day = number[_FOREIGN_BIRTH_DATE]
+    return any(_birth_date(century + year_month_day) is not None for century in ("19", "20"))
 
 
 def mask_identity_number(number: str) -> str:
@@ -214,8 +292,6 @@ def _what_else(number: str) -> str:
     """The code for something that is not 18 digits; the commonest mistakes first."""
     if _SCIENTIFIC.fullmatch(number):
         return "identity_scientific_notation"
-    if _OLD_NUMBER.fullmatch(number):
-        return "identity_15_digits"
     if _HONG_KONG_MACAO.fullmatch(number):
         return "identity_permit_hong_kong_macao"
     if _TAIWAN.fullmatch(number):

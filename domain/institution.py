@@ -3,6 +3,7 @@
 Nothing waits here, so no workflow runs for it: the API appends these events itself.
 """
 
+from datetime import date, datetime
 from typing import ClassVar, Literal
 
 from domain.decision import Event, EventCatalogue
@@ -24,12 +25,20 @@ class InstitutionRegistered(Event):
 
 
 class KeyIssued(Event):
-    """An API key was issued. Only its public id and its scopes are kept here, never the key."""
+    """An API key was issued. Only its public id and its scopes are kept here, never the key.
+
+    `officer` is the staff number of whoever acts with it: past acts name the key, so they stay his when he moves (edge
+    case 60). A deputy's key says for whom, and holds from one date to another (59).
+    """
 
     type: ClassVar[str] = "institution.key_issued"
     key: str
     scopes: tuple[str, ...]
     issued_by: str
+    officer: str = ""
+    deputy_for: str = ""
+    starts_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 class KeyRevoked(Event):
@@ -49,4 +58,51 @@ class WebhookEndpointRegistered(Event):
     registered_by: str
 
 
-EVENTS = EventCatalogue(InstitutionRegistered, KeyIssued, KeyRevoked, WebhookEndpointRegistered)
+class InstitutionContactChanged(Event):
+    """Its notices go to another address from now on, those that are still in the post as well."""
+
+    type: ClassVar[str] = "institution.contact_changed"
+    by: str
+    email: str
+
+
+class InstitutionClosed(Event):
+    """撤并: a school takes part no longer; `successor` is the school that its cases passed to (edge case 62)."""
+
+    type: ClassVar[str] = "institution.closed"
+    by: str
+    successor: str
+    document: str
+
+
+class HostSuspended(Event):
+    """暂停承训 by a named person with reasons: no class is planned before `until`."""
+
+    type: ClassVar[str] = "institution.suspended"
+    by: str
+    decided_by: str
+    reasons: str
+    document: str
+    starts: date
+    until: date
+
+
+class HostReinstated(Event):
+    """恢复承训 by a named person with reasons."""
+
+    type: ClassVar[str] = "institution.reinstated"
+    by: str
+    decided_by: str
+    reasons: str
+
+
+EVENTS = EventCatalogue(
+    InstitutionRegistered,
+    KeyIssued,
+    KeyRevoked,
+    WebhookEndpointRegistered,
+    InstitutionContactChanged,
+    InstitutionClosed,
+    HostSuspended,
+    HostReinstated,
+)

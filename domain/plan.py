@@ -20,22 +20,22 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
-from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant
+from domain.calendar import SHANGHAI, UnpublishedYear, add_working_days, local_instant, off_holidays
 from domain.numbers import quota_line
+from domain.plan_eligibility import DEFAULT_CYCLE, Eligibility, ProjectCountyList
+from domain.plan_outcomes import OutcomeRules
+from domain.plan_values import Flag, Part, PlanDate, Slug, Source, Text
+from domain.seat_rules import DEFAULT_SEAT_RULES, SeatRules
 
-Source = Literal["notice", "ours", "invented"]
-"""notice: it says so. ours: it leaves that open and we chose. invented: stands in for a missing annex."""
-
-LevelId = Literal["national", "provincial"]
-"""national: 国培计划. provincial: 省培计划."""
+LevelId = Literal["national", "provincial", "municipal", "county"]
+"""national: 国培计划. provincial: 省培计划. municipal: 市级培训. county: 县级培训."""
 
 SelectionLevel = Literal["school", "county", "city"]
 Stage = Literal["preschool", "primary", "junior", "senior"]
@@ -59,7 +59,12 @@ In the workflow all of them are organisations of kind `county`: they stand betwe
 
 Rural = Literal["required", "preferred", "any"]
 Rating = Literal["A", "B", "C", "unrated"]
-RestrictionStart = Literal["class-start", "incident", "decision", "service"]
+RestrictionStart = Literal["class-start", "incident", "decision", "service", "appeal"]
+"""appeal: the day on which the time to object has ended, or the decision on the objection, whichever is later."""
+LOCAL_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-4]):[0-5][0-9](:[0-5][0-9])?$"
+LATER_SECTIONS = ("eligibility", "project_county_lists", "training", "outcomes", "seat_rules")
+"""Sections that plans did not always have: left out of the canonical form where they say nothing, so that a plan that
+was adopted before keeps its digest."""
 
 
 class UnknownInPlanError(LookupError):
@@ -72,18 +77,6 @@ class UnknownInPlanError(LookupError):
         self.nearest: str | None = matches[0] if matches else None
         hint = f" (did you mean {self.nearest}?)" if self.nearest else ""
         super().__init__(f"the plan has no {kind} {key!r}{hint}")
-
-
-def _plan_date(value: object) -> date:
-    # Only what is written as a date: pydantic would read a bare number as seconds since 1970.
-    try:
-        if isinstance(value, str):
-            return date.fromisoformat(value)
-        if isinstance(value, date) and not isinstance(value, datetime):
-            return value
-    except ValueError:
-        pass
-    raise PydanticCustomError("plan_date", "a date like 2022-08-31 is expected")
 
 
 def _plan_instant(value: object) -> datetime:
@@ -110,15 +103,16 @@ def _plain_table(value: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _plain_table(v) if isinstance(v, Mapping) else v for k, v in value.items()}
 
 
-PlanDate = Annotated[date, BeforeValidator(_plan_date)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_plan_instant), AfterValidator(_utc)]
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_plan_instant),
+    AfterValidator(_utc),
+    WithJsonSchema({"type": "string", "pattern": LOCAL_INSTANT, "examples": ["2022-08-31 24:00"]}),
+]
 """Written as local time of Asia/Shanghai, `2022-08-31 24:00` being the end of that day; held in UTC."""
 
-Text = Annotated[str, Field(min_length=1, max_length=400)]
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=32)]
 Days = Annotated[int, Field(strict=True, ge=0, le=3660)]
 Seats = Annotated[int, Field(strict=True, ge=1, le=100_000)]
-Flag = Annotated[bool, Field(strict=True)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@([a-z0-9-]+\.)*example\.invalid$")]
 """Only addresses that can never receive mail: a plan in the repository must not write to a real office."""
 
@@ -130,12 +124,6 @@ SeatTable = Annotated[
     AfterValidator(_frozen_table),
     PlainSerializer(_plain_table, return_type=dict),
 ]
-
-
-class Part(BaseModel):
-    """Base of everything in a plan: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Notice(Part):
@@ -301,6 +289,24 @@ class Rules(Part):
     basis: tuple[Basis, ...]
 
 
+class Training(Part):
+    """How attendance and changed classes count; a plan may leave it out, and then asks for no attendance.
+
+    attendance_percent: share of the held units that completion asks for, left out when it asks for none.
+    online_days_count_as_centralised: whether days held online count towards the 集中培训 that a project requires.
+    escalation_days: after the due date of the outcomes the bureau is told so many days later.
+    """
+
+    attendance_percent: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+    online_days_count_as_centralised: Flag = False
+    escalation_days: Days = 3
+    source: Source = "ours"
+    note_zh: Text = "通知未规定，由本方案规定"
+
+
+_NO_TRAINING = Training()
+
+
 class Contact(Part):
     """An execution office of the notice (项目执行办公室), as the notice prints it."""
 
@@ -327,6 +333,7 @@ class Plan(Part):
     time_zone: Literal["Asia/Shanghai"]
     dates: Dates
     rules: Rules
+    outcomes: OutcomeRules = OutcomeRules()
     contacts: Annotated[tuple[Contact, ...], Field(min_length=1)]
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
     subjects: Annotated[tuple[Subject, ...], Field(min_length=1)]
@@ -334,6 +341,37 @@ class Plan(Part):
     recipients: Annotated[tuple[Recipient, ...], Field(min_length=1)]
     quotas: Quotas
     hosts: Annotated[tuple[Host, ...], Field(min_length=1, max_length=999)]
+    training: Training | None = None
+    seat_rules: SeatRules = DEFAULT_SEAT_RULES
+
+    def cycle_of(self, day: date) -> str:
+        """The 继续教育周期 that a training beginning on `day` counts in, as in `2021-2025` (edge case 56).
+
+        The first day decides for the whole training, as it does for the project's year (edge case 24).
+        """
+        first, after = (self.eligibility.cycle or DEFAULT_CYCLE).around(day)
+        return f"{first.year}-{after.year - 1}"
+
+    @property
+    def training_rules(self) -> Training:
+        """How attendance and changed classes count, with what holds where the plan does not say."""
+        return self.training or _NO_TRAINING
+
+    eligibility: Eligibility = Eligibility()
+    project_county_lists: Annotated[tuple[ProjectCountyList, ...], Field(max_length=20)] = ()
+
+    @property
+    def year(self) -> int:
+        """The project's year, which counts wherever a training ends (edge case 24)."""
+        return self.dates.opens.year
+
+    def is_project_county(self, recipient_id: str, on: date) -> bool:
+        """Whether the recipient is a 项目县 on the day, by the list then in force, or by its flag without lists."""
+        recipient = self.find_recipient(recipient_id)
+        in_force = [each for each in self.project_county_lists if each.since <= on]
+        if not in_force:
+            return recipient is not None and recipient.project_county
+        return recipient_id in in_force[-1].recipients
 
     def project_type(self, project_type_id: str) -> ProjectType:
         """Raises UnknownInPlanError."""
@@ -391,9 +429,9 @@ class Plan(Part):
         )
 
     def selection_deadline(self, level: SelectionLevel) -> datetime:
-        """The level's last instant of selection, UTC."""
+        """The level's last instant of selection by the policy for days off, UTC."""
         deadline: Deadline = getattr(self.dates.selection, level)
-        return deadline.at
+        return off_holidays(deadline.at, self.seat_rules.deadline_on_holiday, self.rules.unpublished_calendar_year)
 
     def add_working_days(self, instant: datetime, working_days: int) -> datetime:
         """24:00 of the n-th working day after the day of `instant`, UTC.
@@ -412,6 +450,9 @@ class Plan(Part):
     def canonical(self) -> bytes:
         """The plan as JSON with sorted keys, UTF-8. `load_plan` reads it back to an equal plan."""
         data = self.model_dump(mode="json")
+        for name in LATER_SECTIONS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del data[name]
         return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     def sha256(self) -> str:

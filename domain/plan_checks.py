@@ -5,28 +5,16 @@ and its author sees every fault at once. A check may read only the sections it n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from itertools import pairwise
 
+from domain import plan_eligibility_checks
 from domain.calendar import end_of_day, start_of_day
 from domain.plan import Plan, Rules
-
-PathStep = str | int
-"""A key or an index of a list."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong at `path` of the plan; `path` points into the YAML as it was written."""
-
-    path: tuple[PathStep, ...]
-    expected: str
-    found: str
-    message_zh: str
-    message_en: str
+from domain.plan_fault import Fault, PathStep
+from domain.plan_fault import unknown as _unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +23,6 @@ class Check:
 
     needs: frozenset[str]
     find: Callable[[Plan], Iterator[Fault]]
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None when nothing is near."""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return matches[0] if matches else None
 
 
 def _duplicate_ids(section: str) -> Callable[[Plan], Iterator[Fault]]:
@@ -58,19 +40,6 @@ def _duplicate_ids(section: str) -> Callable[[Plan], Iterator[Fault]]:
             seen.setdefault(item.id, index)
 
     return find
-
-
-def _unknown(path: tuple[PathStep, ...], kind_zh: str, kind_en: str, found: str, known: Iterable[str]) -> Fault:
-    names = list(known)
-    nearest = nearest_name(found, names)
-    hint_zh, hint_en = (f"是否为“{nearest}”？", f"; did you mean `{nearest}`?") if nearest else ("", "")
-    return Fault(
-        path,
-        f"one of {', '.join(names[:20])}" + (", …" if len(names) > 20 else ""),
-        found,
-        f"没有编号为“{found}”的{kind_zh}。{hint_zh}",
-        f"there is no {kind_en} `{found}`{hint_en}",
-    )
 
 
 def _references_of_project_types(plan: Plan) -> Iterator[Fault]:
@@ -164,7 +133,11 @@ def _quota_references(plan: Plan) -> Iterator[Fault]:
             cell = ("quotas", "seats", recipient_id, project_type_id)
             if project_type is None:
                 yield _unknown(cell, "项目类别", "project type", project_type_id, project_types)
-            elif recipient is not None and project_type.project_counties_only and not recipient.project_county:
+            elif (
+                recipient is not None
+                and project_type.project_counties_only
+                and not plan.is_project_county(recipient_id, plan.dates.opens)
+            ):
                 yield Fault(
                     cell,
                     "a recipient with `project_county: true`",
@@ -220,6 +193,18 @@ def _dates(plan: Plan) -> Iterator[Fault]:
             )
 
 
+def _last_offer(plan: Plan) -> Iterator[Fault]:
+    day, dates = plan.seat_rules.last_offer, plan.dates
+    if day is not None and not dates.opens <= day <= dates.closes:
+        yield Fault(
+            ("seat_rules", "last_offer"),
+            f"a day from {dates.opens} to {dates.closes}",
+            day.isoformat(),
+            f"候补的最后一天 {day} 不在项目期内（{dates.opens} 至 {dates.closes}）。",
+            f"the last day of offers, {day}, lies outside the campaign ({dates.opens} to {dates.closes})",
+        )
+
+
 def _basis(plan: Plan) -> Iterator[Fault]:
     rules = [name for name in Rules.model_fields if name != "basis"]
     named = [entry.rule for entry in plan.rules.basis]
@@ -251,11 +236,13 @@ CHECKS: tuple[Check, ...] = (
     ),
     _check(_dates, "dates"),
     _check(_basis, "rules"),
+    _check(_last_offer, "seat_rules", "dates"),
     _check(_references_of_project_types, "project_types", "levels", "subjects", "contacts"),
     _check(_hosts, "hosts", "levels"),
     _check(_host_for_every_level, "hosts", "project_types"),
     _check(_recipients, "recipients", "bureau"),
-    _check(_quota_references, "quotas", "recipients", "project_types"),
+    _check(_quota_references, "quotas", "recipients", "project_types", "project_county_lists", "dates"),
+    *(Check(frozenset(needs), find) for find, needs in plan_eligibility_checks.CHECKS),
     _check(_quota_sums, "quotas"),
 )
 

@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from domain.plan import Plan
-from domain.plan_checks import Fault, PathStep, faults, nearest_name
+from domain.plan_checks import faults
+from domain.plan_fault import Fault, PathStep, nearest_name
 
 MAX_PLAN_CHARACTERS = 1_000_000
 MAX_DEPTH = 20
@@ -76,7 +77,7 @@ def load_plan(text: str) -> Plan:
 
 
 def _valid_sections(raw: object, wrong: set[str]) -> dict[str, Any]:
-    """The sections that are right in themselves, as the plan's models."""
+    """The sections that are right in themselves, as the plan's models; one that may be left out is right without."""
     if not isinstance(raw, dict):
         return {}
     valid = {}
@@ -84,6 +85,8 @@ def _valid_sections(raw: object, wrong: set[str]) -> dict[str, Any]:
         if name in raw and name not in wrong:
             adapter: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
             valid[name] = adapter.validate_python(raw[name])
+        elif name not in raw and not field.is_required():
+            valid[name] = field.default
     return valid
 
 

@@ -3,23 +3,14 @@
 The words may hold `{names}`, filled in by `reason`. No text may be filled with personal data.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.calendar import SHANGHAI
+from domain.class_wordings import CLASS_WORDINGS
 from domain.decision import Reason, Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The texts of one code."""
-
-    zh: str
-    en: str
-    remedy_zh: str
-    remedy_en: str
-    source: str = ""
-
+from domain.person_wordings import PERSON_WORDINGS
+from domain.seat_wordings import SEAT_WORDINGS
+from domain.wording import Wording
 
 WORDINGS: dict[str, Wording] = {
     "not_allowed_in_phase": Wording(
@@ -303,6 +294,78 @@ WORDINGS: dict[str, Wording] = {
         "请在所有进程升级到新版本后,用新的 Idempotency-Key 重发。",
         "Repeat it with a new Idempotency-Key once every process runs the newer release.",
     ),
+    "correction_impossible": Wording(
+        "“{was}”不能更正为“{becomes}”。",
+        "`{was}` cannot be corrected to `{becomes}`.",
+        "可更正为:{allowed}。",
+        "Possible: {allowed}.",
+        "domain.md §3, §4 (72)",
+    ),
+    "completion_incomplete": Wording(
+        "更正为结业须填写集中培训天数和学时。",
+        "A correction to completed needs the centralised days and the hours.",
+        "请填写 centralised_days 和 hours。",
+        "Give `centralised_days` and `hours`.",
+    ),
+    "reasons_missing": Wording(
+        "更正为未结业须填写原因。",
+        "A correction to not completed needs its reasons.",
+        "请填写 reasons。",
+        "Give `reasons`.",
+    ),
+    "certificate_missing": Wording(
+        "该学员没有有效证书。",
+        "There is no valid certificate to be issued anew.",
+        "请先登记结业。",
+        "Record the completion first.",
+    ),
+    "nomination_frozen": Wording(
+        "该推荐因教师限制参训(至 {until})而暂停。",
+        "This nomination stands still: the teacher is not eligible until {until}.",
+        "请撤回推荐,或由市教育局凭豁免恢复。",
+        "Withdraw it, or have the bureau resume it on a waiver.",
+        "domain.md §4 (36)",
+    ),
+    "not_frozen": Wording(
+        "该推荐未被暂停。",
+        "This nomination does not stand still.",
+        "无需恢复。",
+        "There is nothing to resume.",
+    ),
+    "waiver_exists": Wording(
+        "“{project_type}”已有未使用的豁免。",
+        "There is an unused waiver for `{project_type}` already.",
+        "请使用已有的豁免。",
+        "Use that one.",
+        "domain.md §4 (37)",
+    ),
+    "waiver_unknown": Wording(
+        "限制 {restriction} 没有适用于该教师和项目的豁免。",
+        "The restriction {restriction} has no waiver for this teacher and project.",
+        "请核对限制编号,或向市教育局申请豁免。",
+        "Check the restriction's number, or ask the bureau for a waiver.",
+        "domain.md §4 (37)",
+    ),
+    "waiver_used": Wording(
+        "限制 {restriction} 的豁免已使用;每项豁免只能使用一次。",
+        "The waiver of {restriction} was used; each waiver serves one nomination.",
+        "请向市教育局申请新的豁免。",
+        "Ask the bureau for another one.",
+        "domain.md §4 (37)",
+    ),
+    "host_suspended": Wording(
+        "承训单位 {host} 已暂停承训(至 {until})。",
+        "The host {host} is suspended until {until}.",
+        "请由其他承训单位承办,或向市教育局申请恢复。",
+        "Have another host run the class, or ask the bureau to reinstate it.",
+        "通知 四(四):承训单位动态管理",
+    ),
+    "not_suspended": Wording(
+        "承训单位 {host} 未被暂停。",
+        "The host {host} is not suspended.",
+        "无需恢复。",
+        "There is nothing to lift.",
+    ),
     "command_reused": Wording(
         "同一 Idempotency-Key 用于不同内容。",
         "This Idempotency-Key was used for other content.",
@@ -321,6 +384,9 @@ WORDINGS: dict[str, Wording] = {
         "请向市教育局申请调阅归档记录。",
         "Ask the bureau for the archived records.",
     ),
+    **CLASS_WORDINGS,
+    **PERSON_WORDINGS,
+    **SEAT_WORDINGS,
 }
 
 

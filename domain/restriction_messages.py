@@ -27,6 +27,7 @@ class RestrictionProposed(Event):
     incident_on: date
     proposed_at: datetime
     serve_by: datetime
+    class_starts: date | None = None
 
 
 class ServiceOverdue(Event):
@@ -45,12 +46,26 @@ class RestrictionServed(Event):
     objection_until: datetime
 
 
+class ServiceFailed(Event):
+    """未能送达: the notice did not reach the teacher (edge case 41). No window has run; the school hands it over."""
+
+    type: ClassVar[str] = "restriction.service_failed"
+    by: str
+    via: ServedBy
+    reason: str
+    serve_by: datetime
+
+
 class ObjectionFiled(Event):
-    """异议 by or for the teacher; `statement` is a reference to the paper, not its text."""
+    """异议 by or for the teacher; `statement` is a reference to the paper, not its text.
+
+    `sealed` holds the teacher's own words, when he objected through his link, under his own key.
+    """
 
     type: ClassVar[str] = "restriction.objected"
     by: str
     statement: str
+    sealed: str = ""
 
 
 class ObjectionWindowClosed(Event):
@@ -92,6 +107,37 @@ class EarlierRestrictionRecorded(Event):
     document: str
 
 
+class RestrictionWaived(Event):
+    """豁免: one project in spite of the restriction, by a named person with reasons and a document (edge case 37)."""
+
+    type: ClassVar[str] = "restriction.waived"
+    by: str
+    decided_by: str
+    reasons: str
+    document: str
+    campaign: str
+    project_type: str
+
+
+class WaiverUsed(Event):
+    """A nomination rests on the waiver; it is used up."""
+
+    type: ClassVar[str] = "restriction.waiver_used"
+    campaign: str
+    project_type: str
+    trainee: str
+
+
+class RestrictionReversed(Event):
+    """撤销限制: the decision no longer stands (edge case 38). What it barred is free again from this moment."""
+
+    type: ClassVar[str] = "restriction.reversed"
+    by: str
+    decided_by: str
+    reasons: str
+    document: str
+
+
 class RestrictionExpired(Event):
     """期满: the stored date has come."""
 
@@ -108,6 +154,10 @@ EVENTS = EventCatalogue(
     RestrictionDropped,
     EarlierRestrictionRecorded,
     RestrictionExpired,
+    ServiceFailed,
+    RestrictionWaived,
+    WaiverUsed,
+    RestrictionReversed,
 )
 
 
@@ -136,6 +186,13 @@ class Object(Command):
     statement: Text
 
 
+class ObjectByLink(Command):
+    """The teacher objects himself, through his signed link. `sealed` holds his words under his own key."""
+
+    name: ClassVar[str] = "object-by-link"
+    sealed: str = Field(min_length=1, max_length=65_536)
+
+
 class Impose(Command):
     """Decide for the restriction. `decided_by` is the responsible officer's staff code, not a name."""
 
@@ -152,10 +209,39 @@ class Drop(Command):
     reasons: Text
 
 
+class FailService(Command):
+    """The notice came back or could not be handed over; the school tries again."""
+
+    name: ClassVar[str] = "fail-service"
+    reason: Code
+
+
+class Waive(Command):
+    """Let the teacher be nominated once, for one project type of one campaign, in spite of the restriction."""
+
+    name: ClassVar[str] = "waive"
+    decided_by: Code
+    reasons: Text
+    document: Text
+    campaign: Code
+    project_type: Code
+
+
+class Reverse(Command):
+    """Take the decision back. `document` says on what ground."""
+
+    name: ClassVar[str] = "reverse"
+    decided_by: Code
+    reasons: Text
+    document: Text
+
+
 class PassRestrictionDeadline(Command):
     """The process's own timer fired."""
 
     name: ClassVar[str] = "pass-deadline"
 
 
-COMMANDS = CommandCatalogue(Record, Serve, Object, Impose, Drop, PassRestrictionDeadline)
+COMMANDS = CommandCatalogue(
+    Record, Serve, FailService, Object, ObjectByLink, Impose, Drop, Waive, Reverse, PassRestrictionDeadline
+)

@@ -1,17 +1,38 @@
 """The events and commands of one nomination (stream `trainee/{number}`), in the order of a lifecycle."""
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
+from domain import fields
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
+from domain.history import Grounds
+from domain.trainee_class_messages import ChangeClass, ClassChanged, FollowClass, PlaceLost
+from domain.trainee_correction_messages import COMMANDS_BESIDE, EVENTS_BESIDE
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    Fail,
+    FollowUpAssigned,
+    FollowUpLapsed,
+    FollowUpOverdue,
+    FollowUpReviewed,
+    FollowUpSubmitted,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    TraineeDismissed,
+    TrainingCompleted,
+    TrainingNotCompleted,
+)
+from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
+from domain.trainee_seat_messages import COMMAND_CLASSES, EVENT_CLASSES
 
-MAX_TEXT = 2_000
-Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-Days = Annotated[int, Field(ge=0, le=366)]
+MAX_TEXT = fields.MAX_TEXT
+Code = fields.Code
+Text = fields.Text
+Days = fields.Days
 Level = Literal["county", "city"]
 WithdrawalReason = Literal[
     "ill",
@@ -22,6 +43,7 @@ WithdrawalReason = Literal[
     "work",
     "family",
     "never_confirmed",
+    "class_changed",
 ]
 
 
@@ -42,7 +64,9 @@ class LeaveReference(Message):
 
 
 class TraineeNominated(Event):
-    """提名: a school or a county put a teacher forward."""
+    """提名: a school or a county put a teacher forward. `grounds` are its rules and facts (None: not kept).
+    `identity_review` holds it until it is decided who is meant; `sealed` are then the fields as they were given.
+    `substitutes` is whose seat he takes over, on `seat_line`."""
 
     type: ClassVar[str] = "trainee.nominated"
     campaign: str
@@ -57,16 +81,28 @@ class TraineeNominated(Event):
     years_of_service: int
     submitted_at: datetime
     deadline: datetime
+    grounds: Grounds | None = None
+    nominated_by: Literal["school", "county", ""] = ""
+    self_nominated: bool = False
+    identity_review: bool = False
+    sealed: str | None = None
+    waiver: str = ""
+    substitutes: str = ""
+    seat_line: str = ""
 
 
 class NominationApproved(Event):
-    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host."""
+    """审核通过 by the county or the city; the county's approval takes a seat, the city's names the host.
+
+    `line` is the quota line of the seat when it is not the county's own.
+    """
 
     type: ClassVar[str] = "nomination.approved"
     level: Level
     by: str
     host: str = ""
     deadline: datetime | None = None
+    line: str = ""
 
 
 class NominationReturned(Event):
@@ -106,7 +142,7 @@ class NominationWithdrawn(Event):
 
 
 class TraineeEnrolled(Event):
-    """编班: placed in a class of the assigned host."""
+    """编班: placed in a class of the assigned host. `days_offered`: its centralised days, where they are too few."""
 
     type: ClassVar[str] = "trainee.enrolled"
     training_class: str
@@ -114,6 +150,8 @@ class TraineeEnrolled(Event):
     starts: date
     ends: date
     confirm_by: datetime
+    revision: int = 0
+    days_offered: int | None = None
 
 
 class AttendanceConfirmed(Event):
@@ -145,6 +183,7 @@ class NoShowRecorded(Event):
     type: ClassVar[str] = "trainee.no_show"
     check_in_confirmed_at: datetime
     excuse_until: datetime
+    document: str = ""
 
 
 class AbsenceExcused(Event):
@@ -172,6 +211,7 @@ class LeaveRequested(Event):
     first_day: date
     last_day: date
     reason: str
+    document: str = ""
 
 
 class LeaveGranted(Event):
@@ -191,76 +231,6 @@ class LeaveRefused(Event):
     reason: str
 
 
-class TraineeDismissed(Event):
-    """劝退 with reason and evidence; a restriction is proposed in the same append."""
-
-    type: ClassVar[str] = "trainee.dismissed"
-    by: str
-    reason: str
-    evidence: str
-    restriction: str
-
-
-class TrainingCompleted(Event):
-    """结业: days by mode, hours, grade and the certificate's number."""
-
-    type: ClassVar[str] = "training.completed"
-    by: str
-    centralised_days: int
-    online_days: int
-    hours: int
-    grade: str
-    certificate: str
-
-
-class TrainingNotCompleted(Event):
-    """未结业; a restriction is proposed in the same append."""
-
-    type: ClassVar[str] = "training.not_completed"
-    by: str
-    reasons: tuple[str, ...]
-    restriction: str
-
-
-class FollowUpAssigned(Event):
-    """跟踪任务 after completion (任务驱动)."""
-
-    type: ClassVar[str] = "follow_up.assigned"
-    task: str
-    due: datetime
-
-
-class FollowUpSubmitted(Event):
-    """The task's evidence is in."""
-
-    type: ClassVar[str] = "follow_up.submitted"
-    by: str
-    evidence: str
-
-
-class FollowUpReviewed(Event):
-    """The host reviewed the evidence; a refused one is due again by `due`."""
-
-    type: ClassVar[str] = "follow_up.reviewed"
-    by: str
-    accepted: bool
-    comment: str
-    due: datetime | None = None
-
-
-class FollowUpOverdue(Event):
-    """The task was not in on time; host and county are told, and a last date is set."""
-
-    type: ClassVar[str] = "follow_up.overdue"
-    last_date: datetime
-
-
-class FollowUpLapsed(Event):
-    """The last date passed as well: the case is closed with its task unmet."""
-
-    type: ClassVar[str] = "follow_up.lapsed"
-
-
 EVENTS = EventCatalogue(
     TraineeNominated,
     NominationApproved,
@@ -269,6 +239,8 @@ EVENTS = EventCatalogue(
     NominationRejected,
     NominationWithdrawn,
     TraineeEnrolled,
+    ClassChanged,
+    PlaceLost,
     AttendanceConfirmed,
     AttendanceDeclined,
     TraineeRegistered,
@@ -286,6 +258,10 @@ EVENTS = EventCatalogue(
     FollowUpReviewed,
     FollowUpOverdue,
     FollowUpLapsed,
+    IdentityReviewed,
+    SchoolChanged,
+    *EVENTS_BESIDE,
+    *EVENT_CLASSES,
 )
 
 
@@ -293,7 +269,9 @@ EVENTS = EventCatalogue(
 
 
 class Nominate(Command):
-    """Put a teacher forward for a project type. Its personal fields are sealed before the command is formed."""
+    """Put a teacher forward for a project type. Its personal fields are sealed before the command is formed.
+    `self_nominated`: he signs for the nominating organisation. `name_differs`: his number is known under another name.
+    """
 
     name: ClassVar[str] = "nominate"
     project_type: Code
@@ -305,13 +283,19 @@ class Nominate(Command):
     position: Code = "teacher"
     rural: bool = False
     years_of_service: int = Field(default=0, ge=0, le=60)
+    self_nominated: bool = False
+    name_differs: bool = False
+    waiver: str = Field(default="", max_length=80)
+    """The restriction whose waiver the nomination rests on, if it rests on one."""
 
 
 class Approve(Command):
-    """The county's or the city's yes, by the role of the sender. The city names the host."""
+    """The county's or the city's yes, by the role of the sender. The city names the host; the county may take the seat
+    from what it has delegated to the school."""
 
     name: ClassVar[str] = "approve"
     host: str = Field(default="", max_length=64)
+    quota: Literal["county", "school"] = "county"
 
 
 class Return(Command):
@@ -374,9 +358,10 @@ class Register(Command):
 
 
 class RecordNoShow(Command):
-    """The trainee is not on the confirmed check-in list."""
+    """The trainee is not on the confirmed check-in list. After a late list the host says with what it proves that."""
 
     name: ClassVar[str] = "record-no-show"
+    document: str = Field(default="", max_length=MAX_TEXT)
 
 
 class Excuse(Command):
@@ -388,12 +373,13 @@ class Excuse(Command):
 
 
 class RequestLeave(Command):
-    """Ask for days off within the training; both days count."""
+    """Ask for days off within the training; both days count. For days that have begun a document is needed."""
 
     name: ClassVar[str] = "request-leave"
     first_day: date
     last_day: date
     reason: Code
+    document: str = Field(default="", max_length=MAX_TEXT)
 
 
 class GrantLeave(LeaveReference, Command):
@@ -407,46 +393,6 @@ class RefuseLeave(LeaveReference, Command):
 
     name: ClassVar[str] = "refuse-leave"
     reason: Text
-
-
-class Dismiss(Command):
-    """劝退."""
-
-    name: ClassVar[str] = "dismiss"
-    reason: Code
-    evidence: Text
-
-
-class Complete(Command):
-    """结业. Days are whole days by mode; hours are class hours (学时)."""
-
-    name: ClassVar[str] = "complete"
-    centralised_days: Days
-    online_days: Days = 0
-    hours: int = Field(ge=0, le=2_000)
-    grade: Literal["excellent", "good", "pass"] = "pass"
-
-
-class Fail(Command):
-    """未结业."""
-
-    name: ClassVar[str] = "fail"
-    reasons: tuple[Code, ...] = Field(min_length=1, max_length=20)
-
-
-class SubmitFollowUp(Command):
-    """Hand in the follow-up task's evidence, by reference."""
-
-    name: ClassVar[str] = "submit-follow-up"
-    evidence: Text
-
-
-class ReviewFollowUp(Command):
-    """Accept the evidence, or send it back."""
-
-    name: ClassVar[str] = "review-follow-up"
-    accepted: bool
-    comment: str = Field(default="", max_length=MAX_TEXT)
 
 
 class PassDeadline(Command):
@@ -464,6 +410,8 @@ COMMANDS = CommandCatalogue(
     Lapse,
     Withdraw,
     Enroll,
+    ChangeClass,
+    FollowClass,
     Confirm,
     Decline,
     Register,
@@ -478,4 +426,8 @@ COMMANDS = CommandCatalogue(
     SubmitFollowUp,
     ReviewFollowUp,
     PassDeadline,
+    ReviewIdentity,
+    ChangeSchool,
+    *COMMANDS_BESIDE,
+    *COMMAND_CLASSES,
 )

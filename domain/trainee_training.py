@@ -6,7 +6,8 @@ from domain import calendar
 from domain.decision import Count, Decision, Event, Notice
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
-from domain.trainee_context import Context, Outcome, freed, notice, told_host
+from domain.trainee_changes import days_short_of, elsewhere_then, unfit_class
+from domain.trainee_context import Context, Outcome, freed, notice, refilled, told_host
 from domain.trainee_messages import (
     AbsenceExcused,
     AttendanceConfirmed,
@@ -33,19 +34,13 @@ from domain.trainee_state import Trainee
 def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
     training_class = context.facts.training_class
     name = command.training_class
-    if training_class is None:
-        return refuse("class_unknown", field="/training_class", training_class=name)
-    if training_class.host != state.host:
-        return refuse("class_of_another_host", field="/training_class", training_class=name)
-    if training_class.project_type != state.project_type:
-        return refuse(
-            "class_of_another_project",
-            field="/training_class",
-            training_class=name,
-            project_type=training_class.project_type,
-        )
-    if not training_class.takes_trainees:
-        return refuse("class_closed", field="/training_class", training_class=name)
+    unfit = unfit_class(state, name, training_class)
+    if unfit is not None:
+        return unfit
+    assert training_class is not None, "an unknown class is unfit"
+    elsewhere = elsewhere_then(training_class, context)
+    if elsewhere is not None:
+        return elsewhere
     enrolled = TraineeEnrolled(
         training_class=name,
         host=state.host,
@@ -53,6 +48,8 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
         ends=training_class.ends,
         confirm_by=calendar.start_of_day(training_class.starts)
         - timedelta(days=context.facts.plan.rules.confirm_days_before_start),
+        revision=training_class.revision,
+        days_offered=days_short_of(training_class, context),
     )
     invitation = Notice(
         recipient=state.school,
@@ -75,12 +72,21 @@ def confirm(state: Trainee, command: Confirm, context: Context) -> Outcome:
 
 
 def decline(state: Trainee, command: Decline, context: Context) -> Outcome:
+    if command.reason == "class_changed" and not state.class_changed:
+        return refuse("class_not_changed", field="/reason")
     declined = AttendanceDeclined(by=str(context.actor), reason=command.reason)
-    return Decision((declined,), claims=freed(state, context), notices=told_host(state, context, declined))
+    return Decision(
+        (declined,),
+        claims=freed(state, context),
+        notices=told_host(state, context, declined),
+        starts=refilled(state, context),
+    )
 
 
 def register(state: Trainee, command: Register, context: Context) -> Outcome:
     assert state.starts is not None, "an enrolled trainee has a class with dates"
+    if state.impersonated:
+        return refuse("impersonation_recorded")
     opens = calendar.start_of_day(state.starts)
     if context.now < opens:
         return refuse("too_early", command=command.name, earliest=in_words(opens))
@@ -95,10 +101,13 @@ def record_no_show(state: Trainee, command: RecordNoShow, context: Context) -> O
     training_class = context.facts.training_class
     if training_class is None or training_class.check_in_confirmed_at is None:
         return refuse("check_in_not_confirmed", training_class=state.training_class)
+    if training_class.check_in_late and not command.document:
+        return refuse("evidence_missing", field="/document", training_class=state.training_class)
     rules = context.facts.plan.rules
     absent = NoShowRecorded(
         check_in_confirmed_at=training_class.check_in_confirmed_at,
         excuse_until=context.facts.plan.add_working_days(context.now, rules.excuse_window_working_days),
+        document=command.document,
     )
     told = notice(context, state.county, absent.type, excuse_until=absent.excuse_until.isoformat())
     return Decision((absent,), notices=(told,))
@@ -115,12 +124,15 @@ def request_leave(state: Trainee, command: RequestLeave, context: Context) -> Ou
     assert state.starts is not None and state.ends is not None, "somebody in training has a class with dates"
     if not state.starts <= command.first_day <= command.last_day <= state.ends:
         return refuse("leave_dates", field="/first_day", starts=state.starts, ends=state.ends)
+    if command.first_day < calendar.local_date(context.now) and not command.document:
+        return refuse("leave_document_missing", field="/document", first_day=command.first_day)
     requested = LeaveRequested(
         leave=len(state.leaves) + 1,
         by=str(context.actor),
         first_day=command.first_day,
         last_day=command.last_day,
         reason=command.reason,
+        document=command.document,
     )
     return Decision((requested,), notices=(notice(context, state.host, requested.type, leave=requested.leave),))
 
@@ -137,4 +149,6 @@ def refuse_leave(state: Trainee, command: RefuseLeave, context: Context) -> Outc
 def _answered_leave(state: Trainee, leave: int, answer: Event, context: Context) -> Outcome:
     if leave > len(state.leaves) or state.leaves[leave - 1] != "requested":
         return refuse("leave_unknown", field="/leave", leave=leave)
-    return Decision((answer,), notices=(notice(context, state.school, answer.type, leave=leave),))
+    # The host decides and the county answers for its teacher: both see it (edge case 31).
+    told = (state.school, state.county)
+    return Decision((answer,), notices=tuple(notice(context, each, answer.type, leave=leave) for each in told))

@@ -198,6 +198,29 @@ class Vault:
             await self._move(subject_id, row["blind_index"], indexes[0])
         return True
 
+    async def rename(self, subject_id: UUID, natural_key: str) -> bool:
+        """Find the person by another natural key from now on, and no longer by the one before; again changes nothing.
+
+        False, and nothing changed, when somebody else has it. Raises SubjectUnknown, SubjectErased and IndexKeyMissing.
+        """
+        other = await self.find(natural_key)
+        if other is not None:
+            return other == subject_id
+        try:
+            status = await self._pool.execute(
+                "UPDATE vault.subjects SET blind_index = $2, index_key_id = $3 WHERE id = $1 AND erased_at IS NULL",
+                subject_id,
+                self._blind_indexes(natural_key)[0],
+                self.index_key_id,
+            )
+        except asyncpg.UniqueViolationError:
+            # Made known between the question and the change.
+            return False
+        if status == "UPDATE 0":
+            tombstone = await self.tombstone(subject_id)
+            raise SubjectErased(f"subject {subject_id} was erased at {tombstone.erased_at if tombstone else '?'}")
+        return True
+
     async def seal(self, subject_id: UUID, fields: Mapping[str, str]) -> str:
         """Encrypt a person's fields. Each sealing gives another text. Raises SubjectUnknown or SubjectErased."""
         key = await self._key_to_seal(subject_id)
@@ -232,17 +255,13 @@ class Vault:
         self._forget(subject_id)
         try:
             row = await self._pool.fetchrow(
-                "UPDATE vault.subjects SET blind_index = NULL, index_key_id = NULL, wrapped_key = NULL, "
-                "master_key_id = NULL, erased_at = coalesce(erased_at, now()), "
-                "erasure_reason = CASE WHEN erased_at IS NULL THEN $2 ELSE erasure_reason END "
-                "WHERE id = $1 RETURNING erased_at, erasure_reason",
-                subject_id,
-                reason,
+                "SELECT found, erased_at, erasure_reason FROM vault.erase_subject($1, $2)", subject_id, reason
             )
         finally:
             # Again: a key that was read while the erasure was under way may have come into the cache.
             self._forget(subject_id)
-        if row is None:
+        assert row is not None, "the function answers with one row"
+        if not row["found"]:
             raise SubjectUnknown(f"no subject {subject_id}")
         return Tombstone(subject_id, row["erased_at"], row["erasure_reason"])
 

@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from domain.bulletin import FORMULAS_VERSION
+from domain.bulletin_publication import EVENTS as BULLETIN_EVENTS
+from domain.bulletin_publication import FINAL, BulletinPublished
 from domain.campaign import EVENTS, BulletinIssued, Campaign, CampaignOpened, case_of, evolve
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
@@ -27,16 +30,37 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     return columns | where | of_case(case) | {"state": state}
 
 
-def bulletin_key(campaign: str, kind: str, version: int) -> str:
-    """`2022-zhengzhou`, `hosts`, 1 → `2022-zhengzhou:hosts:1`."""
-    return f"{campaign}:{kind}:{version}"
+def bulletin_key(campaign: str, kind: str, period: str, version: int) -> str:
+    """`2022-zhengzhou`, `hosts`, `final`, 1 → `2022-zhengzhou:hosts:final:1`."""
+    return f"{campaign}:{kind}:{period}:{version}"
 
 
-def _bulletin_key(event: RecordedEvent) -> str | None:
+def _published(event: RecordedEvent) -> BulletinPublished | None:
+    """A bulletin as it was published, whether by schedule or by the campaign when it closed; None for other events."""
+    if event.type == BulletinPublished.type:
+        published = BULLETIN_EVENTS.read(event)
+        assert isinstance(published, BulletinPublished), "its type was compared"
+        return published
     if event.type != BulletinIssued.type:
         return None
     issued = _issued(event)
-    return bulletin_key(_id(event), issued.kind, issued.version)
+    return BulletinPublished(
+        kind=issued.kind,
+        period=FINAL,
+        version=issued.version,
+        as_of=issued.as_of,
+        as_of_sequence=event.sequence,
+        reason="scheduled",
+        formulas=issued.rows[0].formulas if issued.rows else FORMULAS_VERSION,
+        rows=issued.rows,
+    )
+
+
+def _bulletin_key(event: RecordedEvent) -> str | None:
+    published = _published(event)
+    if published is None:
+        return None
+    return bulletin_key(_id(event), published.kind, published.period, published.version)
 
 
 def _issued(event: RecordedEvent) -> BulletinIssued:
@@ -46,19 +70,23 @@ def _issued(event: RecordedEvent) -> BulletinIssued:
 
 
 def _apply_bulletin(row: Row | None, event: RecordedEvent) -> Row:
-    issued = _issued(event)
+    published = _published(event)
+    assert published is not None, "only what has a key is applied"
     if row is not None:
-        raise ValueError(f"version {issued.version} of the bulletin was issued before")
+        raise ValueError(f"version {published.version} of the bulletin was published before")
     campaign = _id(event)
     return {
-        "key": bulletin_key(campaign, issued.kind, issued.version),
+        "key": bulletin_key(campaign, published.kind, published.period, published.version),
         "sequence": event.sequence,
         "campaign": campaign,
-        "kind": issued.kind,
-        "version": issued.version,
-        "as_of": issued.as_of,
+        "kind": published.kind,
+        "period": published.period,
+        "version": published.version,
+        "reason": published.reason,
+        "as_of": published.as_of,
+        "as_of_sequence": published.as_of_sequence,
         "issued_at": event.recorded_at,
-        "rows": [each.model_dump() for each in issued.rows],
+        "rows": [each.model_dump() for each in published.rows],
     }
 
 

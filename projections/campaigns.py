@@ -9,6 +9,8 @@ from projections.database import Database
 from projections.query import Page, Where
 
 TABLE: Final = "view.campaigns"
+MAX_OPEN: Final = 1_000
+_OPEN_IDS = "SELECT id FROM view.campaigns WHERE NOT closed ORDER BY id LIMIT $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +41,8 @@ async def page(
     return await query.page(
         database, CampaignRow, TABLE, Where().equal(closed=closed), key="id", after=after, limit=limit
     )
+
+
+async def open_ids(database: Database) -> tuple[str, ...]:
+    """The campaigns that are not closed, at most MAX_OPEN."""
+    return tuple(record["id"] for record in await database.fetch(_OPEN_IDS, MAX_OPEN))

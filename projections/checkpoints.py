@@ -21,6 +21,7 @@ _TIMED_UUID_VERSION: Final = 7
 _UUID_BITS_BELOW_TIME: Final = 80
 
 _REACHED = "SELECT book, sequence FROM view.checkpoints"
+_REACHED_IN = "SELECT coalesce((SELECT sequence FROM view.checkpoints WHERE book = $1), 0)"
 # An event's id (UUID version 7) says when it was made, by the clock of the wall: `recorded_at` is the application's,
 # which may run at another pace or on another date.
 _STATUS = """
@@ -92,6 +93,12 @@ async def status(database: Database) -> list[BookStatus]:
         oldest, asked_at = columns.pop("oldest_unread"), columns.pop("asked_at")
         found.append(BookStatus(**columns, lag_seconds=0.0 if oldest is None else _age_seconds(oldest, asked_at)))
     return found
+
+
+async def reached(database: Database, book: str) -> int:
+    """The sequence that the views of a book rest on, as the caller's transaction sees it; 0 before the first event."""
+    sequence: int = await database.fetchval(_REACHED_IN, book)
+    return sequence
 
 
 async def parked(database: Database, book: str | None = None) -> list[ParkedEvent]:

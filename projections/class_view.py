@@ -8,6 +8,7 @@ from domain.numbers import parse_stream_name
 from domain.training_class import (
     EVENTS,
     ClassAnnounced,
+    ClassCancelled,
     ClassPlanned,
     ClassReported,
     TrainingClass,
@@ -17,7 +18,12 @@ from domain.training_class import (
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, of_case, place
 
-MOMENTS = {ClassPlanned: "planned_at", ClassAnnounced: "announced_at", ClassReported: "reported_at"}
+MOMENTS = {
+    ClassPlanned: "planned_at",
+    ClassAnnounced: "announced_at",
+    ClassReported: "reported_at",
+    ClassCancelled: "cancelled_at",
+}
 
 
 def _number(event: RecordedEvent) -> str:
@@ -49,6 +55,11 @@ def _of_state(number: str, state: TrainingClass) -> dict[str, Any]:
         "check_in_confirmed_at": state.check_in_confirmed_at,
         "absences_recorded": state.absences_recorded,
         "outcomes_overdue": state.outcomes_overdue,
+        "outcomes_escalated": state.outcomes_escalated,
+        "check_in_late": state.check_in_late,
+        "revision": state.revision,
+        "centralised_days": state.centralised_days_held,
+        "merged_into": state.merged_into,
         "state": state,
         **of_case(case_of(number, state)),
     }

@@ -1,6 +1,13 @@
 """How an event changes an organisation's row. Keys and webhook endpoints only move its version."""
 
-from domain.institution import EVENTS, InstitutionRegistered
+from domain.institution import (
+    EVENTS,
+    HostReinstated,
+    HostSuspended,
+    InstitutionClosed,
+    InstitutionContactChanged,
+    InstitutionRegistered,
+)
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, place
@@ -23,10 +30,21 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
             "gb_code": happened.gb_code,
             "generated": happened.generated,
             "registered_at": event.recorded_at,
+            "successor": "",
+            "suspended_until": None,
             **where,
         }
     if row is None:
         raise ValueError(f"{happened.type} before the organisation was registered")
+    match happened:
+        case InstitutionClosed():
+            return {**row, "successor": happened.successor, **where}
+        case InstitutionContactChanged():
+            return {**row, "email": happened.email, **where}
+        case HostSuspended():
+            return {**row, "suspended_until": happened.until, **where}
+        case HostReinstated():
+            return {**row, "suspended_until": None, **where}
     return {**row, **where}
 
 

@@ -1,7 +1,7 @@
 """The organisations that take part."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from domain.decision import Actor
@@ -12,7 +12,11 @@ from projections.query import Page, Where
 TABLE: Final = "view.institutions"
 MAX_INSTITUTIONS: Final = 100_000
 
+_SUCCESSOR = "SELECT successor FROM view.institutions WHERE id = $1"
 _REGISTERED = "SELECT id FROM view.institutions LIMIT $1"
+_SCHOOLS = """
+SELECT id FROM view.institutions WHERE kind = 'school' AND parent = ANY($1) ORDER BY id LIMIT $2
+"""
 _VISIBLE = (
     "(kind IN ('bureau', 'host') OR id = ? OR parent = ? "
     "OR id = (SELECT own.parent FROM view.institutions own WHERE own.id = ?))"
@@ -37,6 +41,8 @@ class InstitutionRow:
     gb_code: str | None
     generated: bool
     registered_at: datetime
+    successor: str
+    suspended_until: date | None
 
 
 def _seen_by(viewer: Actor) -> Where:
@@ -73,9 +79,23 @@ async def children(
     return await page(database, viewer, parent=parent, after=after, limit=limit)
 
 
+async def successor_of(database: Database, institution: str) -> str:
+    """The school that took over from a closed one, empty while it takes part; for the system."""
+    found: str | None = await database.fetchval(_SUCCESSOR, institution)
+    return found or ""
+
+
 async def registered_ids(database: Database) -> frozenset[str]:
     """The ids of all organisations; for the system. Raises TooManyInstitutions."""
     found = await database.fetch(_REGISTERED, MAX_INSTITUTIONS + 1)
     if len(found) > MAX_INSTITUTIONS:
         raise TooManyInstitutions(f"there are more than {MAX_INSTITUTIONS} organisations")
     return frozenset(record["id"] for record in found)
+
+
+async def schools_of(database: Database, parents: list[str]) -> tuple[str, ...]:
+    """The schools under these organisations, by id; for the system. Raises TooManyInstitutions."""
+    found = await database.fetch(_SCHOOLS, parents, MAX_INSTITUTIONS + 1)
+    if len(found) > MAX_INSTITUTIONS:
+        raise TooManyInstitutions(f"there are more than {MAX_INSTITUTIONS} schools")
+    return tuple(record["id"] for record in found)

@@ -15,7 +15,10 @@ from domain.restriction_messages import (
     RestrictionExpired,
     RestrictionImposed,
     RestrictionProposed,
+    RestrictionReversed,
     RestrictionServed,
+    RestrictionWaived,
+    ServiceFailed,
 )
 from ledger.types import RecordedEvent
 from projections.rows import Row, View, of_case, place
@@ -75,6 +78,13 @@ def _of_event(happened: Event, event: RecordedEvent) -> dict[str, Any]:
             return {"recorded_at": at}
         case RestrictionExpired():
             return {"expired_at": at}
+        case ServiceFailed():
+            # The window has never run, so what the first attempt had set is not true.
+            return {"service_failed_at": at, "served_at": None, "served_via": "", "objection_until": None}
+        case RestrictionWaived():
+            return {"waived_at": at}
+        case RestrictionReversed():
+            return {"reversed_at": at}
     return {}
 
 

@@ -18,6 +18,10 @@ OWN: Final = {"county": "county", "school": "school"}
 _BARRED_UNTIL = """
 SELECT max(until) FROM view.restrictions WHERE person = $1 AND phase = 'imposed' AND starts <= $2 AND until > $2
 """
+_LAST_BARRED_UNTIL = """
+SELECT max(until) FROM view.restrictions WHERE person = $1 AND phase = 'imposed' AND number <> $2
+"""
+_LAST_REVERSAL = "SELECT max(reversed_at) FROM view.restrictions WHERE campaign = $1"
 _FIGURES = """
 SELECT count(proposed_at) AS proposed, count(served_at) AS served, count(objected_at) AS objected,
        count(imposed_at) AS imposed, count(dropped_at) AS dropped, count(recorded_at) AS recorded,
@@ -64,6 +68,9 @@ class RestrictionRow:
     starts: date | None
     until: date | None
     policy: str
+    service_failed_at: datetime | None
+    waived_at: datetime | None
+    reversed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +131,15 @@ async def barred_until(database: Database, person: UUID, on: date) -> date | Non
     """
     until: date | None = await database.fetchval(_BARRED_UNTIL, person, on)
     return until
+
+
+async def last_barred_until(database: Database, person: UUID, aside_from: str) -> date | None:
+    """The first free day after all imposed restrictions of the person but the one of that number; for the system."""
+    until: date | None = await database.fetchval(_LAST_BARRED_UNTIL, person, aside_from)
+    return until
+
+
+async def last_reversal(database: Database, campaign: str) -> datetime | None:
+    """When a restriction of the campaign was last reversed, None when none was; for the system."""
+    at: datetime | None = await database.fetchval(_LAST_REVERSAL, campaign)
+    return at

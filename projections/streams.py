@@ -15,6 +15,7 @@ _SOURCES: Final = {
     "class": ("view.classes", "number", "campaign"),
     "restriction": ("view.restrictions", "number", "campaign"),
     "campaign": ("view.campaigns", "id", "id"),
+    "quota": ("view.quotas", "key", "campaign"),
 }
 """The table of each kind of process, with the columns of its number and of its campaign."""
 

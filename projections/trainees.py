@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from domain.bulletin import CaseRecord
 from domain.decision import Actor
+from domain.trainee_state import BEFORE_REGISTRATION
 from projections import query
 from projections.database import Database
 from projections.query import Page, Where
@@ -17,6 +18,9 @@ OWN: Final = {"county": "county", "school": "school", "host": "host"}
 WITHOUT_OUTCOME: Final = ("enrolled", "confirmed", "in-training")
 """Phases of a trainee in a class of whom it is not yet known what became of him. Absence is an outcome."""
 
+MAX_IN_FLIGHT: Final = 100
+"""More nominations of one person than this are not under way in any campaign."""
+
 RECORDS_PAGE: Final = 5_000
 _FIRST_RECORDS_AFTER: Final = ""
 
@@ -24,7 +28,32 @@ _WAITING_COUNTIES = """
 SELECT DISTINCT county FROM view.trainees WHERE campaign = $1 AND NOT closed AND phase = 'nominated' ORDER BY county
 """
 _OPEN = "SELECT count(*) FROM view.trainees WHERE campaign = $1 AND NOT closed"
+_OF_HOST = """
+SELECT count(*) FILTER (WHERE phase = 'selected') AS assigned,
+       count(*) FILTER (WHERE phase IN ('enrolled', 'confirmed', 'in-training')) AS in_class
+FROM view.trainees WHERE campaign = $1 AND host = $2 AND NOT closed
+"""
+_WAITING = """
+SELECT number, school, project_type, county, waiting_rank, submitted_at
+FROM view.trainees WHERE campaign = $1 AND project_type = $2 AND county = $3 AND phase = 'waitlisted'
+  AND (NOT $5 OR frozen_until IS NULL)
+ORDER BY waiting_rank, submitted_at, number LIMIT $4
+"""
+_SEATS_IN_SUSPENSE = """
+SELECT project_type || ':' || county AS line, count(*) FILTER (WHERE phase = 'waitlisted') AS waiting,
+       count(*) FILTER (WHERE phase = 'offered') AS offered
+FROM view.trainees WHERE campaign = $1 AND phase IN ('waitlisted', 'offered') GROUP BY 1
+"""
+_LINES_WITH_WAITING = """
+SELECT DISTINCT campaign, project_type || ':' || county AS line FROM view.trainees WHERE phase = 'waitlisted'
+ORDER BY 1, 2
+"""
 _WITHOUT_OUTCOME = "SELECT count(*) FROM view.trainees WHERE training_class = $1 AND phase = ANY($2)"
+_IN_FLIGHT = """
+SELECT number, campaign, county, version FROM view.trainees
+WHERE person = $1 AND NOT closed AND phase = ANY($2) AND (frozen_until IS NOT NULL) = $3 ORDER BY number LIMIT $4
+"""
+_LAST_CORRECTION = "SELECT coalesce(max(corrected_sequence), 0) FROM view.trainees WHERE campaign = $1"
 _RECORDS = """
 SELECT number, county, host, selected_at IS NOT NULL AS selected, given_up_at IS NOT NULL AS given_up,
        enrolled_at IS NOT NULL AS enrolled, confirmed_at IS NOT NULL AS confirmed,
@@ -39,6 +68,8 @@ FROM view.trainees WHERE campaign = $1 AND number > $2 ORDER BY number LIMIT $3
 class TraineeRow:
     """One nomination. `sequence` is that of its last event in the campaign's book, `version` the stream's.
 
+    `class_cancelled_at` is set while the class he had was cancelled and there is no other: bulletins leave him out of
+    every denominator. `withdrawal_reason` is the code, `class_changed` when the host's change was the reason.
     `host`, `training_class`, `certificate` and `restriction` are empty until there is one; `follow_up` is empty,
     assigned, submitted, returned, overdue, accepted or lapsed. A `…_at` says when something last happened.
     """
@@ -78,7 +109,24 @@ class TraineeRow:
     dismissed_at: datetime | None
     not_completed_at: datetime | None
     given_up_at: datetime | None
+    class_changed_at: datetime | None
+    class_cancelled_at: datetime | None
+    withdrawal_reason: str
     closed_at: datetime | None
+    frozen_until: date | None
+    corrected_sequence: int
+    substitutes: str
+    substituted_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class InFlightRow:
+    """A nomination on its way to its training."""
+
+    number: str
+    campaign: str
+    county: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +160,26 @@ class TraineeFilter:
                 closed=self.closed,
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """Somebody who waits for a seat of a line. Smaller ranks come first, then earlier first submissions (case 45)."""
+
+    number: str
+    school: str
+    project_type: str
+    county: str
+    waiting_rank: int
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Suspense:
+    """How many wait for a seat of a line, and how many have an offer open that holds one."""
+
+    waiting: int
+    offered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +258,50 @@ async def records(database: Database, campaign: str) -> AsyncIterator[CaseRecord
             yield CaseRecord(**columns)
         if len(found) < RECORDS_PAGE:
             return
+
+
+async def in_flight(database: Database, person: UUID, *, frozen: bool) -> tuple[InFlightRow, ...]:
+    """The person's nominations before 报到 that stand still, or that do not; for the system."""
+    found = await database.fetch(_IN_FLIGHT, person, list(BEFORE_REGISTRATION), frozen, MAX_IN_FLIGHT)
+    return tuple(InFlightRow(**record) for record in found)
+
+
+async def last_correction(database: Database, campaign: str) -> int:
+    """The sequence of the campaign's last correction of an outcome, 0 when there was none; for the system."""
+    sequence: int = await database.fetchval(_LAST_CORRECTION, campaign)
+    return sequence
+
+
+async def of_host(database: Database, campaign: str, host: str) -> tuple[int, int]:
+    """How many trainees are assigned to the host and not placed, and how many are in its classes; for the system."""
+    record = await database.fetchrow(_OF_HOST, campaign, host)
+    assert record is not None, "a count is always answered"
+    return record["assigned"], record["in_class"]
+
+
+async def waiting(
+    database: Database,
+    campaign: str,
+    project_type: str,
+    county: str,
+    *,
+    limit: int = query.PAGE_LIMIT,
+    but_frozen: bool = False,
+) -> tuple[WaitingRow, ...]:
+    """Those who wait for a seat of a line, in the order in which they are offered one; for the system.
+
+    `but_frozen` leaves out who stands still because a restriction was imposed: he is offered nothing meanwhile.
+    """
+    found = await database.fetch(_WAITING, campaign, project_type, county, limit, but_frozen)
+    return tuple(WaitingRow(**record) for record in found)
+
+
+async def suspense(database: Database, campaign: str) -> dict[str, Suspense]:
+    """Per line who waits and who has an offer; lines without either are left out. For the system."""
+    found = await database.fetch(_SEATS_IN_SUSPENSE, campaign)
+    return {each["line"]: Suspense(each["waiting"], each["offered"]) for each in found}
+
+
+async def lines_with_waiting(database: Database) -> tuple[tuple[str, str], ...]:
+    """(campaign, line) of every line that somebody waits for; for the system."""
+    return tuple((each["campaign"], each["line"]) for each in await database.fetch(_LINES_WITH_WAITING))

@@ -167,7 +167,8 @@ class AttemptSource:
         number = parse_identity_number(attempt.teacher.identity_number).text
         wrong: dict[AttemptKind, str] = {
             "wrong_check_digit": number[:17] + ("1" if number[17] != "1" else "2"),
-            "fifteen_digits": number[:6] + number[8:17],
+            # A right one would be completed; the fifteenth month makes it wrong.
+            "fifteen_digits": number[:6] + number[8:10] + "15" + number[12:17],
             "scientific_notation": f"{number[0]}.{number[1:6]}E+17",
         }
         return replace(attempt, teacher=replace(attempt.teacher, identity_number=wrong[kind]))

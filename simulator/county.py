@@ -27,7 +27,7 @@ async def _register(desk: Desk, school: School) -> tuple[str, str]:
 def deeds(stories: Iterable[Story]) -> Iterator[Deed]:
     """Everything that counties do. On a line they approve in the declared order, rural teachers first and then by day.
 
-    The over-quota come after everybody who has a seat; refused, they are rejected with that reason.
+    The over-quota come after everybody who has a seat; refused, they go on the waiting list.
     """
     for story in sorted(stories, key=_rank):
         fate, season = story.fate, story.season
@@ -39,8 +39,7 @@ def deeds(stories: Iterable[Story]) -> Iterator[Deed]:
             yield _deed(story, season.county, Turn.COUNTIES, "reject", {"reasons": list(fate.reasons)})
         if fate.kind == "over_quota":
             yield _deed(story, season.county, Turn.OVER_QUOTA, "approve", refused_with="quota_exhausted")
-            body = {"reasons": list(fate.reasons)}
-            yield _deed(story, season.county, Turn.OVER_QUOTA_ANSWER, "reject", body)
+            yield _deed(story, season.county, Turn.OVER_QUOTA_ANSWER, "waitlist")
         if fate.kind == "excused_absent":
             excuse = {"reason": fate.reasons[0], "document": fate.document}
             excused_on = days_after(story.training_class.starts, EXCUSED_AFTER_DAYS)

@@ -77,7 +77,9 @@ class Fate:
 
     county_rejects, city_rejects: `reasons`. county_ignores: nobody acts, the county's deadline passes.
     over_quota: the county approves after all its other approvals of the line and is refused (`quota_exhausted`);
-    it then rejects with that reason. withdrawn: `reasons[0]` in phase `withdrawn_at`. declines: once enrolled.
+    it then puts the nomination on the waiting list. Nobody answers the offer of a seat that is freed later, so it goes
+    from one to the next, and whoever never gets one waits until the last useful day: all end rejected.
+    withdrawn: `reasons[0]` in phase `withdrawn_at`. declines: once enrolled.
     excused_absent: confirmed, absent, excused with `reasons[0]` and `document`. no_show: confirmed, absent, never
     excused. dismissed: on day `on_day` of the class. not_completed: `reasons`. completed: `completion`, then the
     follow-up `follow_up_days` after its due date (negative: before; `never` and `none` send nothing).

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 import person_export
+from domain.attendance import AttendanceMarked, Mark
 from domain.identity import IdentityNumberError, check_digit
 from domain.numbers import PEOPLE, RESTRICTIONS, active_key, restriction_key, stream_name
 from domain.person import PersonRegistered
@@ -320,3 +321,20 @@ async def test_the_search_for_clear_text_finds_it_in_text_in_bytes_and_in_json(p
     escaped = json.dumps({"name": FIELDS["name"]}).encode()
     await pool.execute("INSERT INTO app.plans VALUES ('leak', 'le22', $1, $2)", "0" * 64, escaped)
     assert "app.plans" in await in_the_clear(pool, [FIELDS["name"]])
+
+
+async def test_of_a_days_attendance_only_his_own_marks_are_his_to_know(pool: Pool, vault: Vault) -> None:
+    person = await live(pool, vault)
+    marks = tuple(Mark(trainee=each, session="morning", units=4, as_of=START) for each in (TRAINEE, OTHERS))
+    told: dict[str, JSON] = {"data": {"day": "2022-10-10", "trainees": [TRAINEE, OTHERS]}, "person": None}
+    await append(
+        pool,
+        write(BOOK, "attendance/zz22-c-h001-01/2022-10-10", 0, AttendanceMarked(by="host:h001", marks=marks)),
+        outbox=(OutboxEntry("410181", "attendance.corrected", told, ""),),
+    )
+    exported = await export_person(pool, vault, person)
+    (mention,) = [each for each in exported["mentions"] if each["type"] == "attendance.marked"]
+    assert [each["trainee"] for each in mention["data"]["marks"]] == [TRAINEE]
+    (notice,) = [each for each in exported["notices"] if each["type"] == "attendance.corrected"]
+    assert notice["content"]["data"]["trainees"] == [TRAINEE]
+    assert OTHERS not in json.dumps(exported)

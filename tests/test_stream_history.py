@@ -55,7 +55,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 @pytest_asyncio.fixture
 async def xunji(pool: Pool, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("DATABASE_URL", database_url)
-    for name in ("SIGNING", "MASTER", "INDEX"):
+    for name in ("SIGNING", "MASTER", "INDEX", "LINK"):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 
     async def run(*arguments: str) -> Result:

@@ -35,3 +35,11 @@ class CampaignWorkflow(ProcessWorkflow):
     @workflow.update(name="open", description="Open the campaign by its plan.")
     async def open_campaign(self, message: CommandMessage) -> Receipt:
         return await self.handle("open", message)
+
+    @workflow.update(name="reopen", description="Reopen the selection for one county (补报).")
+    async def reopen(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reopen", message)
+
+    @workflow.update(name="remove-host", description="Remove a host, with one that takes over (取消承训资格).")
+    async def remove_host(self, message: CommandMessage) -> Receipt:
+        return await self.handle("remove-host", message)

@@ -13,14 +13,16 @@ from domain.decision import Actor, Refusal
 from domain.numbers import parse_stream_name, stream_name
 
 TASK_QUEUE = "xunji"
-ProcessKind = Literal["trainee", "class", "campaign", "restriction"]
+ProcessKind = Literal["trainee", "class", "campaign", "restriction", "quota"]
 WORKFLOW_TYPES: dict[ProcessKind, str] = {
     "trainee": "Trainee",
     "class": "TrainingClass",
     "campaign": "Campaign",
     "restriction": "Restriction",
+    "quota": "Quota",
 }
 MAILBOX_WORKFLOW_TYPE = "Mailbox"
+BULLETINS_WORKFLOW_TYPE = "Bulletins"
 REFUSED = "Refused"
 """The `type` of the ApplicationError that carries a refusal to the caller; its first detail is a `Refusal`."""
 
@@ -124,6 +126,19 @@ class Reached(WorkflowMessage):
     changed: int
 
 
+class FillSeats(WorkflowMessage):
+    """The input of the activity `fill_seats`: offer the free seats of a quota line to those who wait, in order."""
+
+    campaign: str
+    line: str
+
+
+class SeatsFilled(WorkflowMessage):
+    """How many seats were offered."""
+
+    offered: int
+
+
 class MailboxStart(WorkflowMessage):
     """Start the mailbox of an organisation; it drains the outbox in order and ends when nothing is left."""
 
@@ -145,3 +160,10 @@ class BatchResult(WorkflowMessage):
     left: int
     problem: str = ""
     retry_after_seconds: float | None = None
+
+
+class BulletinRun(WorkflowMessage):
+    """What a run of the schedule did: campaigns looked at, and what was published (`campaign:period:version`)."""
+
+    campaigns: int
+    published: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ and started again at any moment, because the receipt can be read from the ledger
 import asyncio
 from collections import deque
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
 
 from temporalio import workflow
@@ -45,6 +45,8 @@ LISTING_INTERVAL = timedelta(seconds=5)
 command itself (docs/decisions/0009). The end of a case is always written at once."""
 TIMER_COMMAND = "pass-deadline"
 TOO_EARLY = "too_early"
+READ_WHEN_WOKEN = "read-when-woken"
+"""The patch since which a woken case without a timer reads its stream: another process may have added to it."""
 
 
 class ProcessWorkflow:
@@ -80,15 +82,19 @@ class ProcessWorkflow:
         if self._start.new:
             await workflow.wait_condition(lambda: self._receipt is not None or self._refused)
         elif self._receipt is None:
-            load = LoadCase(kind=self.kind, number=self._start.number, campaign=self._start.campaign)
-            async with self._lock:
-                loaded: Outcome = await workflow.execute_local_activity(
-                    "load_case", load, result_type=Outcome, start_to_close_timeout=REMOTE_TIMEOUT
-                )
-            # A stream that does not exist leaves nothing to wait for.
-            self._refused = loaded.receipt is None
-            if loaded.receipt is not None:
-                self._show(loaded.receipt)
+            await self._read_again()
+
+    async def _read_again(self) -> None:
+        """Know the case as the ledger has it."""
+        load = LoadCase(kind=self.kind, number=self._start.number, campaign=self._start.campaign)
+        async with self._lock:
+            loaded: Outcome = await workflow.execute_local_activity(
+                "load_case", load, result_type=Outcome, start_to_close_timeout=REMOTE_TIMEOUT
+            )
+        # A stream that does not exist leaves nothing to wait for.
+        self._refused = loaded.receipt is None
+        if loaded.receipt is not None:
+            self._show(loaded.receipt)
 
     async def while_in(self, *phases: str) -> None:
         """Wait for commands and keep the case's timer, for as long as it is in one of `phases`."""
@@ -126,6 +132,8 @@ class ProcessWorkflow:
 
         if armed_for is None or receipt.wait_seconds is None:
             await workflow.wait_condition(moved_on)
+            if self._woken and workflow.patched(READ_WHEN_WOKEN):
+                await self._read_again()
             self._woken = False
             return
         try:
@@ -142,7 +150,9 @@ class ProcessWorkflow:
             await self._give_itself(TIMER_COMMAND)
 
     async def _reach_trainees(self, reach: dict[str, object]) -> None:
-        request = ReachTrainees.model_validate({"campaign": self._start.campaign, **_without_done_by(reach)})
+        done_body = reach.get("done_body") or {}
+        assert isinstance(done_body, dict), "the fields of a command are an object"
+        request = ReachTrainees.model_validate({"campaign": self._start.campaign, **_without_done(reach)})
         reached = await workflow.execute_activity(
             "reach_trainees",
             request,
@@ -153,13 +163,13 @@ class ProcessWorkflow:
             summary=f"reach {', '.join(request.command_by_phase) or 'nobody'}",
         )
         workflow.logger.info("trainees reached", extra={"found": reached.found, "changed": reached.changed})
-        await self._give_itself(str(reach["done_by"]))
+        await self._give_itself(str(reach["done_by"]), done_body)
 
-    async def _give_itself(self, command: str) -> None:
+    async def _give_itself(self, command: str, body: dict[str, Any] | None = None) -> None:
         """A command of the system's own; its id follows from the case's version, so that a repetition is one."""
         assert self._receipt is not None, "a case is known once it was opened"
         name = f"{self.kind}/{self._start.number}:{command}:{self._receipt.version}"
-        message = CommandMessage(actor=SYSTEM, body={}, digest="")
+        message = CommandMessage(actor=SYSTEM, body=body or {}, digest="")
         outcome = await self._decide(command, uuid5(COMMAND_NAMESPACE, name), message)
         if outcome.refusal is not None and outcome.refusal.code != TOO_EARLY:
             # Somebody was faster: the case has moved on and needs no such command any more.
@@ -261,5 +271,5 @@ def _refused(refusal: Refusal | None) -> ApplicationError:
     return ApplicationError(words, refusal.model_dump(mode="json"), type=REFUSED, non_retryable=True)
 
 
-def _without_done_by(reach: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in reach.items() if key != "done_by"}
+def _without_done(reach: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in reach.items() if key not in ("done_by", "done_body")}

@@ -52,3 +52,19 @@ class RestrictionWorkflow(ProcessWorkflow):
     @workflow.update(name="drop", description="Decide against the restriction, with reasons.")
     async def drop(self, message: CommandMessage) -> Receipt:
         return await self.handle("drop", message)
+
+    @workflow.update(name="object-by-link", description="The teacher objects himself, through his signed link (异议).")
+    async def object_by_link(self, message: CommandMessage) -> Receipt:
+        return await self.handle("object-by-link", message)
+
+    @workflow.update(name="fail-service", description="The notice did not reach the teacher (未能送达).")
+    async def fail_service(self, message: CommandMessage) -> Receipt:
+        return await self.handle("fail-service", message)
+
+    @workflow.update(name="waive", description="Let the teacher be nominated once in spite of it (豁免).")
+    async def waive(self, message: CommandMessage) -> Receipt:
+        return await self.handle("waive", message)
+
+    @workflow.update(name="reverse", description="Take the decision back (撤销限制).")
+    async def reverse(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reverse", message)

@@ -1,7 +1,8 @@
 """The workflow of one nomination: `run` is the story, `domain/trainee.py` has the rules.
 
 Selection and class dates are kept by the campaign's and the class's workflow, one timer for all; the only timers here
-are the excuse window of an absence and the due dates of a follow-up task.
+are the window of an offered seat, the cut-off of a substitute, the excuse window of an absence and the due dates of a
+follow-up task: at most one at a time.
 """
 
 from typing import ClassVar
@@ -27,7 +28,7 @@ class TraineeWorkflow(ProcessWorkflow):
     async def run(self, start: ProcessStart) -> Receipt | None:
         """From nomination to the last thing that is waited for."""
         await self.open()
-        await self.while_in("nominated", "county-approved")
+        await self.while_in("nominated", "waitlisted", "offered", "county-approved")
         await self.while_in("selected", "enrolled", "confirmed")
         await self.while_in("in-training")
         await self.while_in("absent")
@@ -55,6 +56,34 @@ class TraineeWorkflow(ProcessWorkflow):
     async def resubmit(self, message: CommandMessage) -> Receipt:
         return await self.handle("resubmit", message)
 
+    @workflow.update(name="waitlist", description="Fit, but no seat is left (候补).")
+    async def waitlist(self, message: CommandMessage) -> Receipt:
+        return await self.handle("waitlist", message)
+
+    @workflow.update(name="offer-seat", description="A seat became free; sent by the quota line.")
+    async def offer_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("offer-seat", message)
+
+    @workflow.update(name="accept-seat", description="Take the offered seat.")
+    async def accept_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("accept-seat", message)
+
+    @workflow.update(name="decline-seat", description="Leave the offered seat to the next.")
+    async def decline_seat(self, message: CommandMessage) -> Receipt:
+        return await self.handle("decline-seat", message)
+
+    @workflow.update(name="substitute", description="Another teacher takes the seat (替换).")
+    async def substitute(self, message: CommandMessage) -> Receipt:
+        return await self.handle("substitute", message)
+
+    @workflow.update(name="report-impersonation", description="Somebody else turned up (顶替).")
+    async def report_impersonation(self, message: CommandMessage) -> Receipt:
+        return await self.handle("report-impersonation", message)
+
+    @workflow.update(name="reassign-host", description="The host was removed; sent by the campaign.")
+    async def reassign_host(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reassign-host", message)
+
     @workflow.update(name="reject", description="The county's or the city's no, with reasons (不予通过).")
     async def reject(self, message: CommandMessage) -> Receipt:
         return await self.handle("reject", message)
@@ -70,6 +99,14 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="enroll", description="Place the trainee in a class (编班).")
     async def enroll(self, message: CommandMessage) -> Receipt:
         return await self.handle("enroll", message)
+
+    @workflow.update(name="change-class", description="The host moves the trainee to another class (调班).")
+    async def change_class(self, message: CommandMessage) -> Receipt:
+        return await self.handle("change-class", message)
+
+    @workflow.update(name="follow-class", description="The class was changed; sent by the class.")
+    async def follow_class(self, message: CommandMessage) -> Receipt:
+        return await self.handle("follow-class", message)
 
     @workflow.update(name="confirm", description="The trainee will come (确认参训).")
     async def confirm(self, message: CommandMessage) -> Receipt:
@@ -122,3 +159,27 @@ class TraineeWorkflow(ProcessWorkflow):
     @workflow.update(name="review-follow-up", description="Accept the evidence or send it back.")
     async def review_follow_up(self, message: CommandMessage) -> Receipt:
         return await self.handle("review-follow-up", message)
+
+    @workflow.update(name="review-identity", description="Decide who is meant under a name that differs (核实身份).")
+    async def review_identity(self, message: CommandMessage) -> Receipt:
+        return await self.handle("review-identity", message)
+
+    @workflow.update(name="change-school", description="Pass the case to another school (学校撤并).")
+    async def change_school(self, message: CommandMessage) -> Receipt:
+        return await self.handle("change-school", message)
+
+    @workflow.update(name="resume", description="Let a frozen nomination go on, on a waiver (恢复).")
+    async def resume(self, message: CommandMessage) -> Receipt:
+        return await self.handle("resume", message)
+
+    @workflow.update(name="correct", description="The city corrects an outcome, also after closing (更正).")
+    async def correct(self, message: CommandMessage) -> Receipt:
+        return await self.handle("correct", message)
+
+    @workflow.update(name="reissue-certificate", description="Issue the certificate anew, with its date (换发).")
+    async def reissue_certificate(self, message: CommandMessage) -> Receipt:
+        return await self.handle("reissue-certificate", message)
+
+    @workflow.update(name="record-late-answer", description="Keep an answer that came too late; nothing moves.")
+    async def record_late_answer(self, message: CommandMessage) -> Receipt:
+        return await self.handle("record-late-answer", message)

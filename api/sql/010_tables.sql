@@ -13,6 +13,11 @@ CREATE TABLE IF NOT EXISTS app.api_keys (
     revoked_at   timestamptz,
     last_used_at timestamptz
 );
+-- Whose key it is, by staff number; whom he stands in for; and the first instant at which it is accepted.
+ALTER TABLE app.api_keys
+    ADD COLUMN IF NOT EXISTS officer text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS deputy_for text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS starts_at timestamptz CHECK (starts_at < expires_at);
 CREATE INDEX IF NOT EXISTS api_keys_of_organisation ON app.api_keys (organisation, key_id);
 
 -- One row per request that changes something. Without `status` it is in flight, and held by its process until

@@ -30,10 +30,11 @@ BEGIN
         GRANT USAGE ON SCHEMA ledger, vault TO xunji_app;
         GRANT SELECT ON ALL TABLES IN SCHEMA ledger, vault TO xunji_app;
         GRANT EXECUTE ON FUNCTION ledger.append, ledger.append_plain, ledger.append_one TO xunji_app;
-        -- What was delivered is marked by the one who delivers. A person's key may be made, but destroyed by nobody
-        -- who only has this role.
+        -- What was delivered is marked by the one who delivers. A person's key may be made, and be destroyed by the
+        -- one function that leaves a tombstone.
         GRANT UPDATE (delivered_at) ON ledger.outbox TO xunji_app;
         GRANT INSERT ON vault.subjects TO xunji_app;
+        GRANT EXECUTE ON FUNCTION vault.erase_subject TO xunji_app;
         GRANT UPDATE (blind_index, index_key_id) ON vault.subjects TO xunji_app;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'xunji_sealer') THEN

@@ -9,37 +9,68 @@ import yaml
 
 from activities import letters
 from activities.outbox import QueuedNotice
-from domain import campaign, restriction_messages, trainee_messages, training_class
+from domain import attendance, campaign, quota_messages, restriction_messages, trainee_messages, training_class
 
 WORDS = yaml.safe_load((letters.TEMPLATES / "words.yaml").read_text(encoding="utf-8"))
 EVENT_TYPES = {
     type_
-    for module in (campaign, restriction_messages, trainee_messages, training_class)
+    for module in (attendance, campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
+} | set(quota_messages.QUOTA_EVENTS.types())
+NOTICES_OF_THEIR_OWN = {
+    "bulletin.published",
+    "campaign.selection_escalated",
+    "class.check_in_late",
+    "class.days_short",
+    "class.past_soft_end",
+    "identity.review_needed",
+    "institution.reinstated",
+    "institution.suspended",
+    "nomination.received",
+    "trainee.dates_overlap",
+    "trainee.selected",
 }
-NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected"}
-"""Types of notices that are not also types of events."""
+"""Types of notices that are not also types of events, or of events of other books."""
 SILENT = {
     "attendance.confirmed",
+    "attendance.marked",
     "campaign.bulletin_issued",
     "campaign.closed",
+    "campaign.offers_ended",
+    "campaign.reopening_closed",
     "campaign.selection_settled",
+    "campaign.settled",
     "class.absences_recorded",
+    "class.capacity_changed",
     "class.check_in_confirmed",
+    "class.duties_recorded",
     "class.planned",
+    "class.timetable_set",
     "nomination.approved",
     "nomination.resubmitted",
+    "quota.delegation_adjusted",
+    "quota.issued",
+    "quota.reallocation_passed_on",
+    "quota.received",
+    "quota.taken_back",
     "restriction.recorded",
+    "restriction.waiver_used",
+    "certificate.revoked",
+    "seat.offer_accepted",
+    "seat.offer_declined",
     "trainee.nominated",
     "trainee.registered",
 }
 """Events that nobody is told of."""
 TO_TEACHERS = {
+    "trainee.class_changed",
     "trainee.enrolled",
+    "trainee.place_lost",
     "restriction.served",
     "restriction.imposed",
     "restriction.dropped",
     "restriction.expired",
+    "restriction.reversed",
 }
 
 

@@ -376,3 +376,19 @@ async def test_nothing_personal_is_logged_raised_or_stored(
     for value in fields.values():
         assert value not in outside
     assert "school.example.org" not in outside
+
+
+async def test_only_the_teachers_letter_holds_his_link_to_object(office: PostOffice) -> None:
+    await office.organisation("s1")
+    await office.endpoint("s1")
+    office.activities.objection_link = lambda number, until: f"https://x.invalid/objections/{number}/{until.year}"
+    person = await office.person(name=NAME, email=EMAIL)
+    data = {"restriction": "zz22-410181-00001-r1", "until": "2022-10-28T16:00:00+00:00"}
+    await office.tell("s1", "restriction.served", person=person, **data)
+
+    assert (await office.deliver("s1")).left == 0
+
+    (letter,) = office.mails.received(EMAIL)
+    assert "https://x.invalid/objections/zz22-410181-00001-r1/2022" in letter.text
+    (message,) = office.webhooks.received("s1")
+    assert "objections" not in str(message.data)

@@ -135,6 +135,7 @@ def settings_for(database_url: str, state_dir: Path, **changes: Any) -> Settings
         "master_key": key(),
         "index_key": key(),
         "signing_key": key(),
+        "link_key": key(),
         "public_url": "http://xunji.test",
         "temporal_address": NOBODY_LISTENS,
         "state_dir": state_dir,

@@ -30,7 +30,19 @@ BODIES: list[Any] = [
     DEEP,
 ]
 QUERIES = ("", "?limit=%00", "?cursor=" + "A" * 399, "?campaign=%FF%FE", "?limit=1e3&limit=2", "?a=b&a=c", "?%00=1")
-NUMBERS = ("zz22-410181-00001", "zz22-c-h001-01", "zz22-410181-00001-r1", "prior-00001", "410181-s01", "%00", "a%2Fb")
+PERSON = "00000000-0000-4000-8000-000000000001"
+NUMBERS = (
+    "2022-zhengzhou:gp5:410181",
+    "zz22-410181-00001",
+    "zz22-c-h001-01",
+    "zz22-410181-00001-r1",
+    "prior-00001",
+    "410181-s01",
+    "2022-zhengzhou",
+    "%00",
+    "a%2Fb",
+    PERSON,
+)
 
 
 async def test_junk_is_answered_with_a_problem(api: API) -> None:
@@ -48,7 +60,15 @@ async def test_junk_is_answered_with_a_problem(api: API) -> None:
 
 
 def _fits(path: str, address: str) -> bool:
-    part = {"trainees": "-00001/", "classes": "-01/", "restrictions": "-r1/", "institutions": "-s01/"}
+    part = {
+        "trainees": "-00001/",
+        "classes": "-01/",
+        "restrictions": "-r1/",
+        "institutions": "-s01/",
+        "quotas": ":410181/",
+        "campaigns": "2022-zhengzhou/",
+        "people": "-4000-",
+    }
     return part[path.split("/")[2]] in address
 
 

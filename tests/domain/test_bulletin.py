@@ -71,6 +71,7 @@ def test_the_formulas_counted_by_hand_edge_case_47() -> None:
     (row, university) = county_rows(SEATS, counted)
     assert row == BulletinRow(
         organisation="410181",
+        formulas=2,
         assigned=30,
         adjusted=30,
         nominated=16,
@@ -88,9 +89,9 @@ def test_the_formulas_counted_by_hand_edge_case_47() -> None:
     assert row.selection_rate == Rate(12, 30)
     assert row.registration_rate == Rate(7, 11)
     assert row.completion_rate == Rate(3, 7)
-    assert university == BulletinRow(organisation="zznu", assigned=4, adjusted=4)
+    assert university == BulletinRow(organisation="zznu", formulas=2, assigned=4, adjusted=4)
     assert str(university.registration_rate) == "—"
-    assert row.formulas == FORMULAS_VERSION == 1
+    assert row.formulas == FORMULAS_VERSION == 2
 
 
 def test_both_bulletins_keep_original_and_adjusted_seats_edge_case_2() -> None:
@@ -149,7 +150,8 @@ def test_a_rate_about_one_or_two_people_is_suppressed(people: int) -> None:
 def test_the_published_form_names_organisations_and_figures_only_edge_case_69() -> None:
     rows = (*county_rows(SEATS, cases(*LIVES)), *host_rows(cases(*LIVES)))
     assert {name for row in rows for name, value in row.model_dump().items() if not isinstance(value, int)} == {
-        "organisation"
+        "organisation",
+        "rating",
     }
     document = canonical(rows, ()).decode()
     assert "trainee" not in document
@@ -166,6 +168,19 @@ def test_event_data_hold_no_floats() -> None:
         BulletinRow(organisation="410181", selected=-1)
 
 
+def test_case_22_a_cancelled_class_is_out_of_all_denominators() -> None:
+    (there,) = county_rows([AssignedSeats("410181", 30, 30)], cases("in-training", "in-training"))
+    (row,) = county_rows([AssignedSeats("410181", 30, 30)], cases("in-training", "place-lost"))
+    assert (there.selected, there.enrolled, there.confirmed, there.registered) == (2, 2, 2, 2)
+    assert (row.selected, row.enrolled, row.confirmed, row.registered) == (2, 1, 1, 1)
+    (elsewhere,) = county_rows([], cases("in-training", "placed-again"))
+    assert (elsewhere.enrolled, elsewhere.confirmed, elsewhere.registered) == (2, 1, 1)
+
+
+def test_a_row_that_does_not_say_its_formulas_was_counted_by_the_first() -> None:
+    assert BulletinRow(organisation="410181").formulas == 1
+
+
 def test_the_digest_depends_on_the_figures_alone() -> None:
     counted = cases(*LIVES) + cases(*LIVES, county="410182")
     counties, hosts = county_rows(SEATS, counted), host_rows(counted)
@@ -179,13 +194,19 @@ def test_the_digest_depends_on_the_figures_alone() -> None:
 
 
 def test_the_form_of_the_digested_document_is_fixed_or_every_digest_ever_issued_would_change() -> None:
-    row = BulletinRow(organisation="h001", selected=3, registered=2)
+    row = BulletinRow(organisation="h001", selected=3, registered=2, formulas=1)
     assert canonical((), (row,)) == (
         b'{"counties":[],"hosts":[{"absent":0,"adjusted":0,"assigned":0,"completed":0,"confirmed":0,"dismissed":0,'
         b'"enrolled":0,"excused":0,"formulas":1,"nominated":0,"not_completed":0,"organisation":"h001","registered":2,'
         b'"selected":3,"withdrawn":0}]}'
     )
     assert bulletins_sha256((), (row,)) == hashlib.sha256(canonical((), (row,))).hexdigest()
+    second = BulletinRow(organisation="h001", formulas=2, selected=3, registered=2, duties=3, duties_kept=2, rating="B")
+    assert canonical((), (second,)) == (
+        b'{"counties":[],"hosts":[{"absent":0,"adjusted":0,"assigned":0,"completed":0,"confirmed":0,"dismissed":0,'
+        b'"duties":3,"duties_kept":2,"enrolled":0,"excused":0,"formulas":2,"nominated":0,"not_completed":0,'
+        b'"organisation":"h001","rating":"B","registered":2,"selected":3,"withdrawn":0}]}'
+    )
 
 
 def test_a_case_is_where_it_was_nominated_and_where_the_city_sent_it() -> None:

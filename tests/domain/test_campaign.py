@@ -19,7 +19,7 @@ from domain.campaign import (
     case_of,
     fold,
 )
-from domain.decision import SYSTEM, Actor, Decision, Limit
+from domain.decision import SYSTEM, Actor, Count, Decision, Limit
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()
@@ -43,11 +43,14 @@ def opened() -> Specification:
 def test_opening_issues_every_quota_line_and_registers_every_organisation() -> None:
     decision = a_campaign().when(OpenCampaign(plan_sha256=PLAN.sha256()), BUREAU, OPENS, FACTS).then(CampaignOpened)
     lines = {part.stream for part in decision.others if part.stream.startswith("quota/")}
-    assert lines == {f"quota/{line.key}" for line in PLAN.lines()}
+    city = {f"quota/{project_type}:zzedu" for project_type in PLAN.quotas.city_totals}
+    assert lines == {f"quota/{line.key}" for line in PLAN.lines()} | city
     organisations = [part for part in decision.others if part.stream.startswith("institution/")]
     assert len(organisations) == 1 + len(PLAN.recipients) + len(PLAN.hosts)
     limits = [claim for claim in decision.claims if isinstance(claim, Limit)]
-    assert sum(claim.limit for claim in limits) == sum(line.seats for line in PLAN.lines())
+    handed_out = sum(line.seats for line in PLAN.lines())
+    assert sum(claim.limit for claim in limits) == handed_out + sum(PLAN.quotas.city_totals.values())
+    assert sum(claim.delta for claim in decision.claims if isinstance(claim, Count)) == handed_out
 
 
 def test_an_organisation_of_an_earlier_campaign_is_not_registered_again() -> None:

@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from domain.identity import (
     IDENTITY_ERROR_CODES,
+    DocumentKind,
     IdentityNumber,
     IdentityNumberError,
     check_digit,
     mask_identity_number,
     mask_name,
+    parse_any_document,
+    parse_identity_document,
     parse_identity_number,
+    same_name,
 )
 
 # The example that GB 11643 itself prints.
@@ -63,7 +67,8 @@ def test_what_people_type_is_put_right(typed: str) -> None:
     [
         ("", "identity_empty"),
         ("  '", "identity_empty"),
-        ("110105491231002", "identity_15_digits"),
+        ("110105491331002", "identity_15_digits"),
+        ("990105491231002", "identity_15_digits"),
         ("1.10105E+17", "identity_scientific_notation"),
         ("1.1010519491231E+17", "identity_scientific_notation"),
         ("１.１Ｅ+17".replace("Ｅ", "e"), "identity_scientific_notation"),
@@ -75,8 +80,8 @@ def test_what_people_type_is_put_right(typed: str) -> None:
         ("110105189912310021", "identity_birth_date"),
         ("99010519491231002X", "identity_permit_foreign"),
         ("10010519491231002X", "identity_division"),
-        ("81000019900307123X", "identity_permit_residence"),
-        ("83000019900307123X", "identity_permit_residence"),
+        ("810000199003071239", "identity_check_digit"),
+        ("840000199003071239", "identity_division"),
         ("H12345678", "identity_permit_hong_kong_macao"),
         ("m1234567800", "identity_permit_hong_kong_macao"),
         ("01234567", "identity_permit_taiwan"),
@@ -96,6 +101,70 @@ def test_every_mistake_has_its_code(typed: str, code: str) -> None:
     assert code_of(typed) == code
 
 
+def with_check_digit(first_17: str) -> str:
+    return first_17 + check_digit(first_17)
+
+
+def test_case_9_a_right_15_digit_number_becomes_the_present_one() -> None:
+    assert parse_identity_number("110105491231002").text == STANDARD
+    assert parse_identity_number("１１０１０５ 491231 002").text == STANDARD
+    assert code_of("410199900307123", date(1990, 3, 6)) == "identity_15_digits"
+
+
+@pytest.mark.parametrize("region", ["810000", "820000", "830000"])
+def test_case_9_residence_permits_are_read_like_identity_cards(region: str) -> None:
+    number = with_check_digit(f"{region}19900307123")
+    assert parse_identity_number(number.lower()).text == number
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "text"),
+    [
+        ("hong-kong-macao-permit", " h12345678", "H12345678"),
+        ("hong-kong-macao-permit", "Ｍ1234567802", "M12345678"),
+        ("taiwan-permit", "01234567", "01234567"),
+        ("taiwan-permit", "1234567890(b)", "1234567890B"),
+        ("foreign-permanent-residence", "can410199031501", "CAN410199031501"),
+        ("identity-card", STANDARD.lower(), STANDARD),
+    ],
+)
+def test_case_9_a_permit_is_accepted_by_the_kind_that_was_named(kind: DocumentKind, typed: str, text: str) -> None:
+    document = parse_identity_document(typed, kind)
+    assert (document.kind, document.text) == (kind, text)
+    assert text not in repr(document)
+    assert parse_any_document(typed).text == text
+
+
+def test_case_9_the_new_card_of_foreigners_has_a_check_digit() -> None:
+    number = with_check_digit("91112419900307123")
+    assert parse_identity_document(number, "foreign-permanent-residence").text == number
+    assert code_of(number) == "identity_permit_foreign"
+    wrong = number[:17] + ("0" if number[17] != "0" else "1")
+    with pytest.raises(IdentityNumberError, match="identity_permit_form"):
+        parse_identity_document(wrong, "foreign-permanent-residence")
+
+
+@pytest.mark.parametrize("kind", ["hong-kong-macao-permit", "taiwan-permit", "foreign-permanent-residence"])
+@pytest.mark.parametrize("typed", [STANDARD, "H1234567", "CAN410199139901", "1.1E+17"])
+def test_case_9_a_number_that_is_not_of_its_kind_is_a_clear_error(kind: DocumentKind, typed: str) -> None:
+    with pytest.raises(IdentityNumberError) as caught:
+        parse_identity_document(typed, kind)
+    assert caught.value.code == "identity_permit_form"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("王小明", " 王 小明 ", True),
+        ("买买提·吐尔逊", "买买提•吐尔逊", True),
+        ("Ｌｉ Wei", "LI WEI", True),
+        ("王小明", "王晓明", False),
+    ],
+)
+def test_case_8_two_spellings_of_one_name(one: str, other: str, same: bool) -> None:
+    assert same_name(one, other) is same
+
+
 def test_a_birth_date_after_the_stated_day_is_impossible() -> None:
     assert parse_identity_number(NUMBER, date(1990, 3, 7)).birth_date == date(1990, 3, 7)
     assert code_of(NUMBER, date(1990, 3, 6)) == "identity_birth_date"
@@ -104,12 +173,12 @@ def test_a_birth_date_after_the_stated_day_is_impossible() -> None:
 def test_every_error_is_said_in_both_languages_with_a_remedy() -> None:
     typed = [
         "",
-        "110105491231002",
+        "110105491331002",
         "1.1E+17",
         "110105194912310021",
         "H12345678",
         "01234567",
-        "81000019900307123X",
+        "CHN110105490101",
     ]
     for text in typed:
         with pytest.raises(IdentityNumberError) as caught:

@@ -44,6 +44,20 @@ class Mistake(NamedTuple):
 
 MISTAKES = [
     Mistake(
+        "last_offer: null",
+        "last_offer: §2024-05-01",
+        path="seat_rules.last_offer",
+        expected="a day from 2022-08-25 to 2023-02-10",
+        message="lies outside the campaign",
+    ),
+    Mistake(
+        "last_offer: null",
+        "last_offer: §20221001",
+        path="seat_rules.last_offer",
+        expected="2022-08-31",
+        message="2022-08-31",
+    ),
+    Mistake(
         "rural: required",
         "§rurl: required",
         path="project_types[0].rurl",

@@ -10,6 +10,7 @@ from domain.agenda import Item
 from domain.decision import SYSTEM, Actor, Block, Clear, Command, Count, Decision, Refusal, Release, Take
 from domain.restriction_messages import RestrictionProposed
 from domain.trainee_context import Facts
+from domain.trainee_correction_messages import Correct, RecordLateAnswer, ReissueCertificate, Resume
 from domain.trainee_messages import (
     COMMANDS,
     EVENTS,
@@ -17,19 +18,11 @@ from domain.trainee_messages import (
     Approve,
     AttendanceConfirmed,
     AttendanceDeclined,
-    Complete,
     Confirm,
     Decline,
-    Dismiss,
     Enroll,
     Excuse,
     ExcuseWindowClosed,
-    Fail,
-    FollowUpAssigned,
-    FollowUpLapsed,
-    FollowUpOverdue,
-    FollowUpReviewed,
-    FollowUpSubmitted,
     GrantLeave,
     Lapse,
     LeaveGranted,
@@ -51,15 +44,38 @@ from domain.trainee_messages import (
     RequestLeave,
     Resubmit,
     Return,
-    ReviewFollowUp,
-    SubmitFollowUp,
-    TraineeDismissed,
     TraineeEnrolled,
     TraineeNominated,
     TraineeRegistered,
+    Withdraw,
+)
+from domain.trainee_outcome_messages import (
+    Complete,
+    Dismiss,
+    Fail,
+    FollowUpAssigned,
+    FollowUpLapsed,
+    FollowUpOverdue,
+    FollowUpReviewed,
+    FollowUpSubmitted,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    TraineeDismissed,
     TrainingCompleted,
     TrainingNotCompleted,
-    Withdraw,
+)
+from domain.trainee_review_messages import ChangeSchool, ReviewIdentity
+from domain.trainee_seat_messages import (
+    AcceptSeat,
+    DeclineSeat,
+    OfferSeat,
+    ReassignHost,
+    ReportImpersonation,
+    SeatOffered,
+    Substitute,
+    SubstitutePerson,
+    TraineeWaitlisted,
+    Waitlist,
 )
 from domain.trainee_state import case_of, fold
 from domain.training_class import TrainingClass
@@ -105,6 +121,16 @@ NOMINATED = TraineeNominated(
     submitted_at=on(8, 26),
     deadline=on(8, 30, 16),
 )
+SUBSTITUTE = Substitute(
+    number="zz22-410181-00002",
+    reason="ill",
+    school="410181-s01",
+    person=SubstitutePerson(id=UUID(int=2), sealed="sealed"),
+    stage="primary",
+    subject="chinese",
+    years_of_service=5,
+)
+WAITLISTED = TraineeWaitlisted(by="county:410181", rank=1, until=on(12, 24, 16))
 COUNTY_APPROVED = NominationApproved(level="county", by="county:410181", deadline=on(8, 31, 16))
 CITY_APPROVED = NominationApproved(level="city", by="bureau:zzedu", host="h001")
 ENROLLED = TraineeEnrolled(training_class=CLASS, host="h001", starts=STARTS, ends=ENDS, confirm_by=on(10, 6, 16))
@@ -499,7 +525,20 @@ EXAMPLES: dict[str, Command] = {
     "submit-follow-up": SubmitFollowUp(evidence="e"),
     "review-follow-up": ReviewFollowUp(accepted=True),
     "pass-deadline": PassDeadline(),
+    "review-identity": ReviewIdentity(finding="same-person", decided_by="b7", reasons="r"),
+    "change-school": ChangeSchool(school="410181-s02", document="d"),
+    "resume": Resume(waiver="zz22-410181-00009-r1"),
+    "correct": Correct(becomes="in-training", decided_by="staff-07", reason="r", document="d"),
+    "reissue-certificate": ReissueCertificate(reason="name", document="d"),
+    "record-late-answer": RecordLateAnswer(answer="completed", said_on=ENDS, document="d"),
     "nominate": NOMINATION,
+    "waitlist": Waitlist(),
+    "offer-seat": OfferSeat(),
+    "accept-seat": AcceptSeat(),
+    "decline-seat": DeclineSeat(),
+    "substitute": SUBSTITUTE,
+    "report-impersonation": ReportImpersonation(evidence="e"),
+    "reassign-host": ReassignHost(),
 }
 HISTORIES = {
     "nominated": (NOMINATED,),
@@ -516,6 +555,8 @@ HISTORIES = {
     "dismissed": (*IN_TRAINING, TraineeDismissed(by="h", reason="r", evidence="e", restriction="r1")),
     "not-completed": (*IN_TRAINING, TrainingNotCompleted(by="h", reasons=("r",), restriction="r1")),
     "closed": (*FOLLOWING_UP, FollowUpLapsed()),
+    "waitlisted": (NOMINATED, WAITLISTED),
+    "offered": (NOMINATED, WAITLISTED, SeatOffered(until=on(9, 3))),
 }
 ACTORS = (SCHOOL, COUNTY, BUREAU, HOST, OTHER_COUNTY, OTHER_HOST, SYSTEM)
 
@@ -540,7 +581,7 @@ def test_every_command_in_every_phase_by_everybody_is_decided_and_never_moves_a_
 
 
 def test_every_event_has_a_wire_type_and_reads_back() -> None:
-    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 24
+    assert len(set(EVENTS.types())) == len(EVENTS.types()) == 42
     for history in HISTORIES.values():
         for event in history:
             assert EVENTS.parse(event.type, event.model_dump(mode="json")) == event

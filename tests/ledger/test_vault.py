@@ -280,3 +280,31 @@ async def test_with_a_missing_key_nothing_is_sealed_opened_or_written(vault: Vau
             await attempt
     assert await pool.fetch("SELECT * FROM vault.subjects ORDER BY id") == before
     assert await vault.open(kept.id, sealed) == FIELDS
+
+
+async def test_a_person_with_a_corrected_number_is_found_by_that_one_alone(vault: Vault) -> None:
+    subject = await vault.subject_for(NUMBER)
+    sealed = await vault.seal(subject.id, FIELDS)
+    assert await vault.rename(subject.id, "410105199003071231")
+    assert await vault.find("410105199003071231") == subject.id
+    assert await vault.find(NUMBER) is None
+    assert await vault.open(subject.id, sealed) == FIELDS
+    assert await vault.rename(subject.id, "410105199003071231"), "again changes nothing"
+
+
+async def test_a_number_of_somebody_else_is_not_taken_from_him(vault: Vault) -> None:
+    one, other = await vault.subject_for(NUMBER), await vault.subject_for("410105199003071231")
+    assert not await vault.rename(one.id, "410105199003071231")
+    assert await vault.find(NUMBER) == one.id
+    assert await vault.find("410105199003071231") == other.id
+    results = await asyncio.gather(*(vault.rename(each.id, "410105199003071258") for each in (one, other)))
+    assert sorted(results) == [False, True]
+
+
+async def test_who_was_erased_or_never_known_gets_no_other_number(vault: Vault) -> None:
+    subject = await vault.subject_for(NUMBER)
+    await vault.erase(subject.id)
+    with pytest.raises(SubjectErased):
+        await vault.rename(subject.id, "410105199003071231")
+    with pytest.raises(SubjectUnknown):
+        await vault.rename(uuid4(), "410105199003071231")

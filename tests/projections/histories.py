@@ -6,10 +6,28 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4, uuid5
 
-from domain import campaign, institution, restriction_messages, trainee_messages, training_class
+from domain import (
+    attendance,
+    bulletin_publication,
+    campaign,
+    campaign_amendments,
+    institution,
+    quota_messages,
+    restriction_messages,
+    trainee_correction_messages,
+    trainee_messages,
+    trainee_outcome_messages,
+    trainee_review_messages,
+    trainee_seat_messages,
+    training_class,
+    training_days,
+)
+from domain import person as persons
 from domain.bulletin import BulletinRow
 from domain.campaign import AgendaItem
 from domain.decision import Event, EventCatalogue
+from domain.trainee_class_messages import ClassChanged, PlaceLost
+from domain.training_class_messages import Session, StaffDuty
 from ledger.store import Ledger
 from ledger.types import Append, Appended, NewEvent, StreamWrite
 from tests.specification import the_plan
@@ -23,10 +41,14 @@ BY = "county:410181"
 CATALOGUES: dict[str, EventCatalogue] = {
     "trainee": trainee_messages.EVENTS,
     "class": training_class.EVENTS,
+    "attendance": attendance.EVENTS,
     "restriction": restriction_messages.EVENTS,
     "institution": institution.EVENTS,
-    "quota": campaign.QUOTA_EVENTS,
+    "quota": quota_messages.QUOTA_EVENTS,
     "campaign": campaign.EVENTS,
+    "person": persons.EVENTS,
+    "bulletin": bulletin_publication.EVENTS,
+    "training-days": training_days.EVENTS,
 }
 
 
@@ -69,6 +91,17 @@ ENROLLED = trainee_messages.TraineeEnrolled(
     ends=date(2022, 10, 16),
     confirm_by=day(40),
 )
+CLASS_CHANGED = ClassChanged(
+    training_class="zz22-c-h001-01",
+    by="system:xunji",
+    revision=1,
+    changes=("postponed",),
+    starts=date(2022, 11, 10),
+    ends=date(2022, 11, 16),
+    centralised_days=7,
+    confirm_by=day(70),
+)
+PLACE_LOST = PlaceLost(training_class="zz22-c-h001-01")
 CONFIRMED = trainee_messages.AttendanceConfirmed(by=BY)
 DECLINED = trainee_messages.AttendanceDeclined(by=BY, reason="family")
 REGISTERED = trainee_messages.TraineeRegistered(by="host:h001", registered_at=day(46))
@@ -80,26 +113,63 @@ LEAVE_REQUESTED = trainee_messages.LeaveRequested(
 )
 LEAVE_GRANTED = trainee_messages.LeaveGranted(leave=1, by="host:h001")
 LEAVE_REFUSED = trainee_messages.LeaveRefused(leave=1, by="host:h001", reason="exam")
-DISMISSED = trainee_messages.TraineeDismissed(
+DISMISSED = trainee_outcome_messages.TraineeDismissed(
     by="host:h001", reason="conduct", evidence="doc-2", restriction="zz22-410181-00001-r1"
 )
-COMPLETED = trainee_messages.TrainingCompleted(
+COMPLETED = trainee_outcome_messages.TrainingCompleted(
     by="host:h001", centralised_days=7, online_days=0, hours=56, grade="good", certificate="zz22-cert-00001"
 )
-NOT_COMPLETED = trainee_messages.TrainingNotCompleted(
+NOT_COMPLETED = trainee_outcome_messages.TrainingNotCompleted(
     by="host:h001", reasons=("exam_failed",), restriction="zz22-410181-00001-r1"
 )
-FOLLOW_UP = trainee_messages.FollowUpAssigned(task="lesson", due=day(90))
-SUBMITTED = trainee_messages.FollowUpSubmitted(by=BY, evidence="doc-3")
-ACCEPTED = trainee_messages.FollowUpReviewed(by="host:h001", accepted=True, comment="")
-SENT_BACK = trainee_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
-OVERDUE = trainee_messages.FollowUpOverdue(last_date=day(97))
-LAPSED = trainee_messages.FollowUpLapsed()
+FOLLOW_UP = trainee_outcome_messages.FollowUpAssigned(task="lesson", due=day(90))
+SUBMITTED = trainee_outcome_messages.FollowUpSubmitted(by=BY, evidence="doc-3")
+ACCEPTED = trainee_outcome_messages.FollowUpReviewed(by="host:h001", accepted=True, comment="")
+SENT_BACK = trainee_outcome_messages.FollowUpReviewed(by="host:h001", accepted=False, comment="more", due=day(100))
+OVERDUE = trainee_outcome_messages.FollowUpOverdue(last_date=day(97))
+LAPSED = trainee_outcome_messages.FollowUpLapsed()
+IDENTITY_REVIEWED = trainee_review_messages.IdentityReviewed(
+    by="bureau:zzedu", finding="same-person", decided_by="b7", reasons="doc-5"
+)
+SCHOOL_CHANGED = trainee_review_messages.SchoolChanged(
+    by=BY, former="410181-s00", school="410181-s01", document="doc-6"
+)
+FROZEN = trainee_correction_messages.NominationFrozen(until=date(2025, 11, 5))
+RESUMED = trainee_correction_messages.NominationResumed(by="bureau:zzedu", waived=True)
+REVOKED = trainee_correction_messages.CertificateRevoked(
+    certificate="zz22-cert-00001", by="bureau:zzedu", reason="outcome_corrected"
+)
+REISSUED = trainee_correction_messages.CertificateReissued(
+    certificate="zz22-cert-00002", supersedes="zz22-cert-00001", by="bureau:zzedu", reason="name", document="doc-5"
+)
+LATE = trainee_correction_messages.LateAnswerRecorded(
+    answer="completed", said_on=date(2022, 12, 1), document="doc-6", by="host:h001", phase="closed"
+)
+
+
+def corrected(was: str, becomes: str) -> Event:
+    return trainee_correction_messages.OutcomeCorrected(
+        was=was, becomes=becomes, by="bureau:zzedu", decided_by="officer-1", reason="mistaken list", document="doc-7"
+    )
+
+
+WAITLISTED = trainee_seat_messages.TraineeWaitlisted(by=BY, rank=0, until=day(100))
+OFFERED = trainee_seat_messages.SeatOffered(until=day(4))
+OFFER_ACCEPTED = trainee_seat_messages.SeatOfferAccepted(by=BY, deadline=day(100))
+OFFER_DECLINED = trainee_seat_messages.SeatOfferDeclined(by=BY)
+OFFER_LAPSED = trainee_seat_messages.SeatOfferLapsed()
+SUBSTITUTED = trainee_seat_messages.SubstituteNamed(by=BY, substitute="zz22-410181-00099", reason="ill")
+IMPERSONATED = trainee_seat_messages.ImpersonationReported(by="host:h001", evidence="doc-5")
+REASSIGNED = trainee_seat_messages.HostReassigned(before="h001", host="h003")
 
 AFTER_NOMINATION: tuple[Event, ...] = (
     COUNTY_APPROVED, CITY_APPROVED, RETURNED, RESUBMITTED, REJECTED, WITHDRAWN, ENROLLED, CONFIRMED, DECLINED,
     REGISTERED, NO_SHOW, EXCUSED, UNEXCUSED, LEAVE_REQUESTED, LEAVE_GRANTED, LEAVE_REFUSED, DISMISSED, COMPLETED,
-    NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED,
+    NOT_COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED, SENT_BACK, OVERDUE, LAPSED, CLASS_CHANGED, PLACE_LOST,
+    IDENTITY_REVIEWED, SCHOOL_CHANGED,
+    FROZEN, RESUMED, REVOKED, REISSUED, LATE,
+    *(corrected("absent", becomes) for becomes in ("in-training", "completed", "not-completed", "excused", "absent")),
+    WAITLISTED, OFFERED, OFFER_ACCEPTED, OFFER_DECLINED, OFFER_LAPSED, SUBSTITUTED, IMPERSONATED, REASSIGNED,
 )  # fmt: skip
 
 SELECTED = (COUNTY_APPROVED, CITY_APPROVED)
@@ -107,6 +177,7 @@ IN_CLASS = (*SELECTED, ENROLLED, CONFIRMED)
 LIVES: dict[str, tuple[Event, ...]] = {
     "nominated": (),
     "county-approved": (COUNTY_APPROVED,),
+    "passed-on": (*SELECTED, IDENTITY_REVIEWED, SCHOOL_CHANGED),
     "selected": (COUNTY_APPROVED, RETURNED, RESUBMITTED, *SELECTED),
     "rejected": (COUNTY_APPROVED, REJECTED),
     "withdrawn": (*IN_CLASS, WITHDRAWN),
@@ -115,6 +186,9 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "confirmed": IN_CLASS,
     "in-training": (*IN_CLASS, REGISTERED, LEAVE_REQUESTED, LEAVE_GRANTED),
     "unconfirmed": (*SELECTED, ENROLLED, REGISTERED, LEAVE_REQUESTED, LEAVE_REFUSED),
+    "class-changed": (*IN_CLASS, CLASS_CHANGED),
+    "place-lost": (*IN_CLASS, CLASS_CHANGED, PLACE_LOST),
+    "placed-again": (*IN_CLASS, REGISTERED, PLACE_LOST, ENROLLED),
     "absent": (*IN_CLASS, NO_SHOW),
     "unexcused": (*IN_CLASS, NO_SHOW, UNEXCUSED),
     "excused": (*IN_CLASS, NO_SHOW, EXCUSED),
@@ -124,6 +198,17 @@ LIVES: dict[str, tuple[Event, ...]] = {
     "following-up": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, SENT_BACK),
     "closed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, SUBMITTED, ACCEPTED),
     "lapsed": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, OVERDUE, LAPSED),
+    "frozen": (COUNTY_APPROVED, FROZEN),
+    "resumed": (COUNTY_APPROVED, FROZEN, RESUMED, CITY_APPROVED),
+    "taken-back": (*IN_CLASS, REGISTERED, COMPLETED, FOLLOW_UP, REVOKED, corrected("following-up", "in-training")),
+    "found-present": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "completed"), COMPLETED, REISSUED, LATE),
+    "excused-late": (*IN_CLASS, NO_SHOW, UNEXCUSED, corrected("absent", "excused"), EXCUSED),
+    "waitlisted": (WAITLISTED,),
+    "offered": (WAITLISTED, OFFERED),
+    "offer taken": (WAITLISTED, OFFERED, OFFER_ACCEPTED, CITY_APPROVED, REASSIGNED, CITY_APPROVED),
+    "offer declined": (WAITLISTED, OFFERED, OFFER_DECLINED, WITHDRAWN),
+    "offer lapsed": (WAITLISTED, OFFERED, OFFER_LAPSED, REJECTED),
+    "substituted": (*IN_CLASS, IMPERSONATED, SUBSTITUTED, WITHDRAWN),
 }
 """Whole lives after the nomination; together they hold every event of a nomination."""
 
@@ -155,6 +240,55 @@ CLASS_LIFE: tuple[Event, ...] = (
     training_class.ClassClosed(),
     training_class.OutcomesOverdue(),
     training_class.ClassReported(by="host:h001"),
+)
+
+
+CHANGED_CLASS_LIFE: tuple[Event, ...] = (
+    training_class.ClassAnnounced(by="host:h001"),
+    training_class.ClassPostponed(
+        by="host:h001",
+        reason="疫情",
+        starts=date(2022, 11, 10),
+        ends=date(2022, 11, 16),
+        reminders=(day(70),),
+        opens_at=day(76),
+        closes_at=day(83),
+        outcomes_due=day(90),
+        escalates_at=day(93),
+    ),
+    training_class.ChangeTold(revision=1),
+    training_class.ClassMoved(by="host:h001", reason="疫情", place="新郑"),
+    training_class.ClassWentOnline(by="host:h001", reason="疫情", mode="online", centralised_days=0),
+    training_class.CapacityChanged(by="host:h001", capacity=60),
+    training_class.TimetableSet(
+        by="host:h001", sessions=(Session(day=date(2022, 11, 10), session="morning", units=4),)
+    ),
+    training_class.DutiesRecorded(by="host:h001", duties=(StaffDuty(staff="t-07", duty="head", hours=20),)),
+    training_class.ClassSplit(by="host:h001", reason="人数", into="zz22-c-h001-03", trainees=("zz22-410181-00001",)),
+    training_class.RegistrationOpened(),
+    training_class.CheckInConfirmed(by="host:h001", at=day(77), late=True),
+    training_class.ClassClosed(),
+    training_class.OutcomesOverdue(),
+    training_class.OutcomesEscalated(),
+)
+OTHER_ENDS: dict[str, Event] = {
+    "04": training_class.ClassMerged(by="host:h001", reason="人数不足", into="zz22-c-h001-01"),
+    "05": training_class.ClassCancelled(by="host:h001", reason="疫情"),
+}
+ATTENDANCE_LIFE: tuple[Event, ...] = (
+    attendance.AttendanceMarked(
+        by="host:h001",
+        marks=(attendance.Mark(trainee="zz22-410181-00001", session="morning", units=4, as_of=day(46), source="scan"),),
+    ),
+    attendance.PassingImpossible(trainees=("zz22-410181-00001",)),
+    attendance.AttendanceCorrected(
+        by="host:h001",
+        marks=(
+            attendance.Mark(
+                trainee="zz22-410181-00001", session="morning", units=3, as_of=day(60), source="paper", evidence="doc-8"
+            ),
+        ),
+    ),
 )
 
 
@@ -209,6 +343,25 @@ RESTRICTION_LIVES: dict[str, tuple[Event, ...]] = {
         IMPOSED,
         restriction_messages.RestrictionExpired(),
     ),
+    "reversed": (
+        SERVED,
+        restriction_messages.ServiceFailed(by=BY, via="mail", reason="returned", serve_by=day(62)),
+        SERVED,
+        restriction_messages.ObjectionWindowClosed(),
+        IMPOSED,
+        restriction_messages.RestrictionWaived(
+            by="bureau:zzedu",
+            decided_by="officer-1",
+            reasons="the only teacher of the subject",
+            document="doc-8",
+            campaign=BOOK,
+            project_type="gp2",
+        ),
+        restriction_messages.WaiverUsed(campaign=BOOK, project_type="gp2", trainee="zz22-410181-00077"),
+        restriction_messages.RestrictionReversed(
+            by="bureau:zzedu", decided_by="officer-1", reasons="the list was wrong", document="doc-10"
+        ),
+    ),
 }
 
 
@@ -222,12 +375,54 @@ INSTITUTION_LIFE: tuple[Event, ...] = (
     institution.KeyIssued(key="k1", scopes=("trainees",), issued_by="bureau:zzedu"),
     institution.KeyRevoked(key="k1", revoked_by="bureau:zzedu"),
     institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
+    institution.InstitutionContactChanged(by="bureau:zzedu", email="new@example.invalid"),
+    institution.InstitutionClosed(by="bureau:zzedu", successor="410182", document="doc-10"),
+    institution.HostSuspended(
+        by="bureau:zzedu",
+        decided_by="officer-1",
+        reasons="two classes without a list",
+        document="doc-11",
+        starts=date(2022, 11, 1),
+        until=date(2023, 11, 1),
+    ),
+    institution.HostReinstated(by="bureau:zzedu", decided_by="officer-1", reasons="put right"),
+)
+
+
+PERSON_LIFE: tuple[Event, ...] = (
+    persons.PersonCorrected(by=BY, decided_by="b7", fields=("name",), document="doc-7", sealed="v1.again"),
+    persons.PersonTransferred(by=BY, county="410182", on=date(2022, 9, 1), document="doc-8"),
+    persons.PersonAbsorbed(other=person(98), by=BY, decided_by="b7", reasons="doc-9"),
+    persons.ErasureHeld(by=BY, reason="requested"),
+    persons.PersonErased(by=BY, reason="requested"),
 )
 
 
 def quota(line: str, seats: int) -> Event:
     project, _, recipient = line.partition(":")
-    return campaign.QuotaIssued(line=line, project_type=project, recipient=recipient, seats=seats, invented=True)
+    return quota_messages.QuotaIssued(line=line, project_type=project, recipient=recipient, seats=seats, invented=True)
+
+
+QUOTA_LIFE: tuple[Event, ...] = (
+    quota_messages.QuotaReceived(from_line="gp1:zzedu", seats=5, by="bureau:zzedu", why="delegation"),
+    quota_messages.QuotaDelegated(to="gp1:410181-s01", seats=4, by=BY),
+    quota_messages.QuotaTakenBack(from_line="gp1:410181-s01", seats=1, by=BY),
+    quota_messages.QuotaReturned(to="gp1:zzedu", seats=2, by=BY, reason="too few"),
+    quota_messages.ReallocationOffered(
+        offer=1, seats=3, candidates=("gp1:410182", "gp1:410183"), until=day(3), by=BY, reason="too few"
+    ),
+    quota_messages.ReallocationPassedOn(offer=1, why="declined", until=day(4)),
+    quota_messages.ReallocationAccepted(offer=1, to="gp1:410183", by="county:410183"),
+    quota_messages.ReallocationOffered(
+        offer=2, seats=1, candidates=("gp1:410182",), until=day(5), by=BY, reason="too few"
+    ),
+    quota_messages.ReallocationEnded(offer=2, why="lapsed"),
+    quota_messages.ShortfallReported(seats=2, reason="teaching_load", details="two in one school", by=BY),
+    quota_messages.QuotaOverridden(
+        before=30, seats=28, by="bureau:zzedu", role="bureau", reason="province", document="doc-7"
+    ),
+    quota_messages.DelegationAdjusted(line="gp1:410181-s01", seats=-1, by="bureau:zzedu"),
+)
 
 
 def bulletin(kind: str, version: int = 1, rows: tuple[BulletinRow, ...] = ()) -> Event:
@@ -256,10 +451,60 @@ CAMPAIGN_LIFE: tuple[Event, ...] = (
     campaign.SelectionSettled(level="county"),
     campaign.SelectionClosed(level="city"),
     campaign.SelectionSettled(level="city"),
+    campaign_amendments.SelectionReopened(
+        key="reopened-1", county="410181", until=day(20), by="bureau:zzedu", reason="flood"
+    ),
+    campaign_amendments.ReopeningClosed(key="reopened-1"),
+    campaign_amendments.Settled(key="reopened-1"),
+    campaign_amendments.HostRemoved(host="h001", replacement="h003", assigned=2, by="bureau:zzedu", reason="fire"),
+    campaign_amendments.Settled(key="host-h001"),
+    campaign_amendments.OffersEnded(key="offers-end-1"),
+    campaign_amendments.Settled(key="offers-end-1"),
     campaign.SoftEndPassed(open_cases=3),
     bulletin("counties", rows=(BulletinRow(organisation="410181", assigned=30, selected=27),)),
     bulletin("hosts"),
     campaign.CampaignClosed(),
+)
+
+
+def published(version: int = 1) -> Event:
+    return bulletin_publication.BulletinPublished(
+        kind="counties",
+        period="2022-09-24",
+        version=version,
+        as_of=day(30),
+        as_of_sequence=7,
+        reason="scheduled",
+        formulas=2,
+        rows=(BulletinRow(organisation="410181", assigned=30, selected=27),),
+    )
+
+
+DAYS_LIFE: tuple[Event, ...] = (
+    training_days.DaysCredited(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        project_type="gp1",
+        starts=date(2022, 10, 10),
+        centralised_days=7,
+        online_days=2,
+        hours=72,
+        certificate="zz22-410181-00001-c1",
+    ),
+    training_days.DaysReversed(
+        person=person(1),
+        cycle="2021-2025",
+        campaign=BOOK,
+        trainee="zz22-410181-00001",
+        centralised_days=-7,
+        online_days=-2,
+        hours=-72,
+        certificate="zz22-410181-00001-c1",
+        reason="mistaken list",
+        document="doc-7",
+    ),
 )
 
 
@@ -300,10 +545,26 @@ def world() -> tuple[Stream, ...]:
     )
     return (
         Stream(BOOK, f"campaign/{BOOK}", (campaign_opened(), *CAMPAIGN_LIFE)),
-        Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30),)),
+        Stream(BOOK, "quota/gp1:410181", (quota("gp1:410181", 30), *QUOTA_LIFE)),
         Stream(BOOK, "class/zz22-c-h001-01", (class_planned(), *CLASS_LIFE)),
+        Stream(BOOK, "class/zz22-c-h001-02", (class_planned(), *CHANGED_CLASS_LIFE)),
+        *(Stream(BOOK, f"class/zz22-c-h001-{each}", (class_planned(), end)) for each, end in OTHER_ENDS.items()),
+        Stream(BOOK, "attendance/zz22-c-h001-01/2022-10-10", ATTENDANCE_LIFE),
         Stream("institutions", "institution/410181", (organisation("410181", "county", "zzedu"), *INSTITUTION_LIFE)),
         Stream("restrictions", "restriction/prior-00001", (recorded_earlier(),)),
+        Stream(
+            "people", f"person/{person(97)}", (persons.PersonRegistered(person=person(97), sealed="v1."), *PERSON_LIFE)
+        ),
+        Stream(
+            "people",
+            f"person/{person(98)}",
+            (
+                persons.PersonRegistered(person=person(98), sealed="v1."),
+                persons.PersonJoined(into=person(97), by=BY, decided_by="b7", reasons="doc-9"),
+            ),
+        ),
+        Stream(BOOK, f"bulletin/{BOOK}", (published(),)),
+        Stream("people", f"training-days/{person(1)}:2021-2025", DAYS_LIFE),
         *restrictions,
         *cases,
     )

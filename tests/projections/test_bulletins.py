@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from domain.bulletin import AssignedSeats, BulletinRow, bulletins_sha256, case_record, county_rows, host_rows
+from domain.bulletin import AssignedSeats, BulletinRow, bulletins_sha256, case_record, county_rows, host_rows, rated
+from domain.plan_outcomes import OutcomeRules
 from ledger.store import Ledger
 from projections import bulletins, trainees
 from projections.engine import Projector
@@ -29,19 +30,20 @@ async def test_views_and_events_give_the_same_bulletins(
 
     records = [found for case in cases if (found := case_record(case.events)) is not None]
     seats = [AssignedSeats(line.partition(":")[2], size, size) for line, size in quotas]
-    counties, hosts = await bulletins.compute(pool, BOOK)
+    counties, hosts = await bulletins.compute(pool, BOOK, OutcomeRules())
     assert counties == county_rows(seats, records)
-    assert hosts == host_rows(records)
-    assert bulletins_sha256(counties, hosts) == bulletins_sha256(county_rows(seats, records), host_rows(records))
+    by_events = rated(host_rows(records), OutcomeRules())
+    assert hosts == by_events
+    assert bulletins_sha256(counties, hosts) == bulletins_sha256(county_rows(seats, records), by_events)
     # Whoever received seats is in the bulletin, with nothing if he sent nobody.
     assert [row.organisation for row in counties] == ["410181", "410182", "zznu"]
-    assert counties[-1] == BulletinRow(organisation="zznu", assigned=4, adjusted=4)
+    assert counties[-1] == BulletinRow(organisation="zznu", formulas=2, assigned=4, adjusted=4)
     assert [row.organisation for row in hosts] == ["h001", "h002"]
     assert sum(row.nominated for row in counties) == len(cases)
 
 
 async def test_a_campaign_without_cases_has_empty_bulletins(pool: Pool) -> None:
-    assert await bulletins.compute(pool, BOOK) == ((), ())
+    assert await bulletins.compute(pool, BOOK, OutcomeRules()) == ((), ())
 
 
 async def test_a_first_version_stays_when_a_second_comes(pool: Pool, ledger: Ledger, projector: Projector) -> None:

@@ -65,12 +65,14 @@ async def test_children_kinds_and_pages(pool: Pool, ledger: Ledger, projector: P
     assert not {row.id for row in first.items} & {row.id for row in rest.items}
 
 
-async def test_keys_and_endpoints_move_the_version_only(pool: Pool, ledger: Ledger, projector: Projector) -> None:
+async def test_keys_and_endpoints_move_the_version_and_a_contact_and_an_end_are_shown(
+    pool: Pool, ledger: Ledger, projector: Projector
+) -> None:
     await everybody(ledger, projector)
     row = await institutions.get(pool, BUREAU, "410181")
     assert row is not None
     assert (row.version, row.kind, row.parent, row.gb_code) == (1 + len(INSTITUTION_LIFE), "county", "zzedu", None)
-    assert row.email == "410181@example.invalid"
+    assert (row.email, row.successor) == ("new@example.invalid", "410182")
 
 
 async def test_too_many_organisations_are_not_read_at_once(

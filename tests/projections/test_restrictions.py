@@ -69,14 +69,14 @@ async def test_the_filters(pool: Pool, ledger: Ledger, projector: Projector) -> 
     assert await found(ground="dismissed") == []
     assert await found(campaign="2023-zhengzhou") == []
     assert await restrictions.count_by_phase(pool, BUREAU, BOOK) == {
-        "dropped": 1, "expired": 1, "imposed": 2, "proposed": 2,
+        "dropped": 1, "expired": 1, "imposed": 2, "proposed": 2, "reversed": 1,
     }  # fmt: skip
 
 
 async def test_the_figures_say_how_many_ever_came_so_far(pool: Pool, ledger: Ledger, projector: Projector) -> None:
     await all_of_them(ledger, projector)
     assert await restrictions.figures(pool, BOOK) == RestrictionFigures(
-        proposed=5, served=3, objected=1, imposed=2, dropped=1, recorded=1, expired=1
+        proposed=6, served=4, objected=1, imposed=3, dropped=1, recorded=1, expired=1
     )
     nothing = await restrictions.figures(pool, "2023-zhengzhou")
     assert nothing == RestrictionFigures(0, 0, 0, 0, 0, 0, 0)
@@ -112,3 +112,14 @@ async def test_a_row_tells_its_restriction(pool: Pool, ledger: Ledger, projector
     assert earlier is not None
     assert (earlier.trainee, earlier.proposed_at, earlier.policy) == ("", None, "")
     assert earlier.recorded_at is not None
+
+
+async def test_what_a_second_decision_and_a_bulletin_ask(pool: Pool, ledger: Ledger, projector: Projector) -> None:
+    await all_of_them(ledger, projector)
+    place = list(RESTRICTION_LIVES).index("imposed") + 1
+    assert await restrictions.last_barred_until(pool, person(place), "zz22-410181-00999-r1") == date(2025, 11, 5)
+    assert await restrictions.last_barred_until(pool, person(place), NUMBERS["imposed"]) is None
+    row = await restrictions.get(pool, BUREAU, NUMBERS["reversed"])
+    assert row is not None and row.closed and row.waived_at is not None and row.service_failed_at is not None
+    assert await restrictions.last_reversal(pool, BOOK) == row.reversed_at
+    assert await restrictions.last_reversal(pool, "2023-zhengzhou") is None

@@ -34,4 +34,4 @@ async def test_every_stream_of_a_kind_comes_once_with_its_version(
 
 async def test_a_kind_without_a_process_is_refused(pool: Pool) -> None:
     with pytest.raises(KeyError):
-        await anext(stream_versions(pool, "quota"))
+        await anext(stream_versions(pool, "person"))

@@ -21,6 +21,7 @@ OTHER_COUNTY = Actor(organisation="410182", role="county")
 SCHOOL = Actor(organisation="410181-s01", role="school")
 HOST = Actor(organisation="h002", role="host")
 CLASS = "zz22-c-h001-01"
+FROZEN = [f"zz22-410181-{list(LIVES).index('frozen') + 1:05d}"]
 
 
 def number_of(stream: Stream) -> str:
@@ -143,6 +144,8 @@ async def test_reach_finds_every_open_case_in_the_phases_and_no_other(
         ("zz22-410181-00002", "county-approved"),
         ("zz22-410182-00102", "nominated"),
         ("zz22-410182-00103", "county-approved"),
+        # A frozen one lapses like any other.
+        *((number, "county-approved") for number in FROZEN),
     }
     of_class = await trainees.page_for_reach(pool, BOOK, ("enrolled", "confirmed"), "zz22-c-h002-01")
     assert [each.number for each in of_class.items] == ["zz22-410182-00101"]
@@ -152,8 +155,9 @@ async def test_reach_finds_every_open_case_in_the_phases_and_no_other(
 async def test_what_deadlines_ask(pool: Pool, ledger: Ledger, projector: Projector) -> None:
     await cases(ledger, projector)
     assert await trainees.waiting_counties(pool, BOOK) == ("410181", "410182")
-    # enrolled, confirmed, in training twice (once unconfirmed); the absent have an outcome.
-    assert await trainees.without_outcome(pool, CLASS) == 4
+    # enrolled, confirmed, in training twice (once unconfirmed), a completion taken back; the absent have an outcome.
+    # Two more: asked anew after a change of the class's dates, and placed again after a cancelled class.
+    assert await trainees.without_outcome(pool, CLASS) == 7
     assert await trainees.without_outcome(pool, "zz22-c-h002-01") == 1
     assert await trainees.without_outcome(pool, "zz22-c-h003-01") == 0
 
@@ -167,3 +171,20 @@ async def test_a_returned_nomination_says_so(pool: Pool, ledger: Ledger, project
     assert (row.phase, row.returned, row.waiting_for, row.seat_held) == (
         "nominated", True, "the resubmission", False,
     )  # fmt: skip
+
+
+async def test_what_a_restriction_and_a_bulletin_ask(pool: Pool, ledger: Ledger, projector: Projector) -> None:
+    await cases(ledger, projector)
+
+    async def in_flight(life: str, *, frozen: bool) -> list[str]:
+        who = list(LIVES).index(life) + 1
+        return [row.number for row in await trainees.in_flight(pool, person(who), frozen=frozen)]
+
+    assert await in_flight("frozen", frozen=True) == FROZEN
+    assert await in_flight("frozen", frozen=False) == []
+    assert len(await in_flight("resumed", frozen=False)) == 1
+    assert await in_flight("in-training", frozen=False) == [], "he is in training already"
+    assert await in_flight("withdrawn", frozen=False) == []
+    last = await pool.fetchval("SELECT max(corrected_sequence) FROM view.trainees")
+    assert await trainees.last_correction(pool, BOOK) == last > 0
+    assert await trainees.last_correction(pool, "2023-zhengzhou") == 0

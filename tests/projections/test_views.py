@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import campaign, restriction, trainee_state, training_class
+from domain import campaign, quota, restriction, trainee_state, training_class
 from domain.bulletin import case_record
 from domain.decision import Event
 from domain.numbers import parse_stream_name
@@ -26,6 +26,7 @@ FOLDS: dict[str, tuple[Callable[[Iterable[Any]], Any], Callable[[str, Any], Any]
     "class": (training_class.fold, training_class.case_of),
     "restriction": (restriction.fold, restriction.case_of),
     "campaign": (campaign.fold, campaign.case_of),
+    "quota": (quota.fold, quota.case_of),
 }
 
 
@@ -84,7 +85,7 @@ def test_the_histories_hold_every_event_of_every_kind() -> None:
     for stream in histories.world():
         types.setdefault(parse_stream_name(stream.name)[0], set()).update(event.type for event in stream.events)
     assert types == {kind: set(catalogue.types()) for kind, catalogue in histories.CATALOGUES.items()}
-    assert set(VIEWS_BY_KIND) == {*histories.CATALOGUES, "person"}
+    assert set(VIEWS_BY_KIND) == set(histories.CATALOGUES)
 
 
 @pytest.mark.parametrize("stream", list(histories.world()), ids=lambda stream: stream.name)

@@ -18,6 +18,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.facts import LedgerFacts
 from activities.ledger import LedgerActivities
 from activities.reach import ReachActivities
+from activities.waiting import WaitingActivities
 from clock import Clock
 from domain.decision import Actor, Refusal
 from domain.plan import Plan
@@ -31,6 +32,7 @@ from projections.schema import migrate as migrate_projections
 from tests.specification import the_plan
 from workflows.campaign import CampaignWorkflow
 from workflows.messages import WORKFLOW_TYPES, CommandMessage, ProcessKind, ProcessStart, Receipt, workflow_id
+from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow
 from workflows.trainee import TraineeWorkflow
 from workflows.training_class import TrainingClassWorkflow
@@ -40,6 +42,7 @@ COUNTY = Actor(organisation="410181", role="county")
 SCHOOL = Actor(organisation="410181-s01", role="school")
 HOST = Actor(organisation="h001", role="host")
 SHORTEST_WAIT_S = 0.05
+WORKFLOWS = [TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow, QuotaWorkflow]
 
 
 class SetClock:
@@ -158,10 +161,11 @@ async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
             worker = Worker(
                 client,
                 task_queue=task_queue,
-                workflows=[TraineeWorkflow, TrainingClassWorkflow, CampaignWorkflow, RestrictionWorkflow],
+                workflows=WORKFLOWS,
                 activities=[
                     *LedgerActivities(ledger, clock, facts).all(),
                     *ReachActivities(client, facts, task_queue).all(),
+                    *WaitingActivities(client, facts, task_queue).all(),
                 ],
                 workflow_runner=UnsandboxedWorkflowRunner(),
                 max_cached_workflows=max_cached_workflows,

@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS restrictions (
     starts           date,
     until            date,
     policy           text NOT NULL,
+    service_failed_at timestamptz,
+    waived_at        timestamptz,
+    reversed_at      timestamptz,
     state            jsonb NOT NULL,
     CHECK (starts < until)
 ) WITH (fillfactor = 60);

@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS institutions (
     email         text NOT NULL,
     gb_code       text,
     generated     boolean NOT NULL,
-    registered_at timestamptz NOT NULL
+    registered_at timestamptz NOT NULL,
+    successor     text COLLATE "C" NOT NULL DEFAULT '',
+    suspended_until date
 );
 CREATE INDEX IF NOT EXISTS institutions_by_parent ON institutions (parent, id);

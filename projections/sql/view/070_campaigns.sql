@@ -18,9 +18,12 @@ CREATE TABLE IF NOT EXISTS bulletins (
     sequence  bigint NOT NULL CHECK (sequence > 0),
     campaign  text COLLATE "C" NOT NULL,
     kind      text NOT NULL,
+    period    text COLLATE "C" NOT NULL,
     version   integer NOT NULL CHECK (version > 0),
+    reason    text NOT NULL,
     as_of     timestamptz NOT NULL,
+    as_of_sequence bigint NOT NULL,
     issued_at timestamptz NOT NULL,
     rows      jsonb NOT NULL,
-    UNIQUE (campaign, kind, version)
+    UNIQUE (campaign, kind, period, version)
 );

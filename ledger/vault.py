@@ -255,13 +255,13 @@ class Vault:
         self._forget(subject_id)
         try:
             row = await self._pool.fetchrow(
-                "SELECT found, erased_at, erasure_reason FROM vault.erase_subject($1, $2)", subject_id, reason
+                "SELECT known, erased_at, erasure_reason FROM vault.erase_subject($1, $2)", subject_id, reason
             )
         finally:
             # Again: a key that was read while the erasure was under way may have come into the cache.
             self._forget(subject_id)
         assert row is not None, "the function answers with one row"
-        if not row["found"]:
+        if not row["known"]:
             raise SubjectUnknown(f"no subject {subject_id}")
         return Tombstone(subject_id, row["erased_at"], row["erasure_reason"])
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "runbooks" / "exit-codes.md"
 BOOK, PERSON_NUMBER = "2022-script", "11010519491231002X"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
-KEYS = {name: secrets.token_bytes(32) for name in ("SIGNING", "MASTER", "INDEX")}
+KEYS = {name: secrets.token_bytes(32) for name in ("SIGNING", "MASTER", "INDEX", "LINK")}
 WHO = ("--by", "operator:ci", "--reason", "over")
 Run = Callable[..., Awaitable[Result]]
 

@@ -67,6 +67,7 @@ async def person(database_url: str, monkeypatch: pytest.MonkeyPatch) -> UUID:
         ("XUNJI_MASTER_KEY", text(NEW_MASTER)),
         ("XUNJI_INDEX_KEY", text(NEW_INDEX)),
         ("XUNJI_SIGNING_KEY", text(SIGNING)),
+        ("XUNJI_LINK_KEY", text(SIGNING)),
     ):
         monkeypatch.setenv(name, value)
     return subject

@@ -41,7 +41,7 @@ async def xunji(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Run a command of `xunji` on a database whose book has three events that nobody has sealed."""
     await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
-    for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", bytes(32)), ("INDEX", bytes(32))):
+    for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", bytes(32)), ("INDEX", bytes(32)), ("LINK", bytes(32))):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", encoded(key))
     await grow(database_url, 3)
 

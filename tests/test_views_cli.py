@@ -30,7 +30,7 @@ async def pool(
     """A database whose views hold a whole world and one nomination that was stopped by an unknown event."""
     await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
-    for name in ("SIGNING", "MASTER", "INDEX"):
+    for name in ("SIGNING", "MASTER", "INDEX", "LINK"):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", "A" * 43 + "=")
     async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool, Ledger(pool) as ledger:
         await record(ledger, world())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from database import sealer_pool
 from ledger.checkpoint import Checkpoint
 from ledger.keyring import Keyring, read_succession
 from ledger.proofs import ConsistencyProof, InclusionProof, ProofRejected, check_consistency, check_inclusion
@@ -19,7 +20,8 @@ PROOFS = f"/v1/ledger/{BOOK}/proofs"
 
 async def sealed(api: API) -> Checkpoint:
     """Every organisation's registration is in a book of its own; it is sealed, and grows afterwards."""
-    (checkpoint,) = await sealer_of(api.settings, api.services.pool).seal_due()
+    async with sealer_pool(api.settings, min_size=1, max_size=2) as pool:
+        (checkpoint,) = await sealer_of(api.settings, pool).seal_due()
     api.keys["later"] = await new_key(api.services, "410199", "county")
     return checkpoint
 

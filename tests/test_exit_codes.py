@@ -219,7 +219,7 @@ async def test_1_a_parked_event_ends_with_1(xunji: Run, database_url: str) -> No
     await connection.execute(
         "INSERT INTO view.parked (book, sequence, stream, version, type, reason) VALUES ($1, 1, 's', 1, 't', 'r')", BOOK
     )
-    await connection.execute("INSERT INTO view.checkpoints (book, sequence) VALUES ($1, 3)", BOOK)
+    await connection.execute("INSERT INTO view.checkpoints (book, sequence, token) VALUES ($1, 3, 0)", BOOK)
     await connection.close()
     assert (await xunji("lag")).exit_code == WRONG
 

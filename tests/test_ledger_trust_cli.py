@@ -207,7 +207,7 @@ async def test_a_witness_key_that_cannot_be_read_is_told(xunji: Run, monkeypatch
     ):
         monkeypatch.setenv("XUNJI_WITNESSES", value)
         result = await xunji("ledger", "verify")
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert said in result.output, value
 
 

@@ -119,7 +119,7 @@ async def test_a_restore_that_lost_the_last_events_is_noticed_by_the_checkpoints
         await fill(ledger, 6, prefix="later")
         await Sealer(pool, KEY, "test", tmp_path / "checkpoints").seal_due()
     connection = await asyncpg.connect(database_url)
-    await connection.execute("DROP SCHEMA ledger, vault, view, app CASCADE")
+    await connection.execute("DROP SCHEMA ledger, vault, view, app, projection CASCADE")
     await connection.close()
     await tool("pg_restore", "--exit-on-error", f"--dbname={database_url}", str(dump))
     async with asyncpg.create_pool(database_url, min_size=1, max_size=3) as pool:

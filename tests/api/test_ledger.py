@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from database import sealer_pool
+from database import operator_pool, sealer_pool
 from ledger.checkpoint import Checkpoint
 from ledger.keyring import Keyring, read_succession
 from ledger.proofs import ConsistencyProof, InclusionProof, ProofRejected, check_consistency, check_inclusion
@@ -51,7 +51,8 @@ async def test_every_event_of_a_signed_book_is_proved(api: API) -> None:
 
 async def test_growth_is_proved_between_two_checkpoints(api: API) -> None:
     first = await sealed(api)
-    (second,) = await sealer_of(api.settings, api.services.pool).seal_due()
+    async with sealer_pool(api.settings, min_size=1, max_size=2) as pool:
+        (second,) = await sealer_of(api.settings, pool).seal_due()
     shown: list[str] = []
     for query in (f"from={first.size}", f"from={first.size}&to={second.size}"):
         body = (await api.get(BUREAU, f"{PROOFS}/consistency?{query}")).json()
@@ -117,8 +118,9 @@ async def test_what_cannot_be_proved_is_told(api: API) -> None:
         assert (response.status_code, api.problem(response)) == (status, slug), path
     nowhere = await api.get(BUREAU, "/v1/ledger/nowhere/proofs/consistency?from=1&to=2")
     assert (nowhere.status_code, api.problem(nowhere)) == (404, "unknown-number")
-    await api.services.pool.execute("ALTER TABLE ledger.events DISABLE TRIGGER refuse_change")
-    await api.services.pool.execute("DELETE FROM ledger.events WHERE book = $1 AND sequence = 2", BOOK)
+    async with operator_pool(api.settings, min_size=1, max_size=1) as pool:
+        await pool.execute("ALTER TABLE ledger.events DISABLE TRIGGER refuse_change")
+        await pool.execute("DELETE FROM ledger.events WHERE book = $1 AND sequence = 2", BOOK)
     damaged = await api.get(BUREAU, f"{PROOFS}/inclusion?sequence=1")
     assert (damaged.status_code, api.problem(damaged)) == (409, "ledger-damaged")
 
@@ -130,13 +132,14 @@ async def test_the_keys_lead_from_an_earlier_one_to_the_present(api: API) -> Non
     before = (await api.http.get("/v1/ledger/keys")).json()
     assert (before["origin"], before["successions"], before["witness"]) == ("xunji", [], None)
     (anchor,) = before["public_keys"]
-    await rotate(
-        api.services.pool,
-        old_key=old,
-        new_key=new,
-        origin=settings.ledger_origin,
-        directory=checkpoint_directory(settings),
-    )
+    async with operator_pool(settings, min_size=1, max_size=2) as pool:
+        await rotate(
+            pool,
+            old_key=old,
+            new_key=new,
+            origin=settings.ledger_origin,
+            directory=checkpoint_directory(settings),
+        )
     after = (await api.http.get("/v1/ledger/keys")).json()
     ring = Keyring([read_public_key(anchor)], [read_succession(note) for note in after["successions"]])
     assert [public_key_text(key) for key in ring.present_keys()] == after["public_keys"] != [anchor]

@@ -10,6 +10,7 @@ import asyncpg
 import httpx2
 import pytest_asyncio
 
+from database import operator_pool
 from ledger.cosignature import Witness, cosigned_at, witness_of
 from ledger.seal import Sealer, public_key_of
 from ledger.store import Ledger
@@ -45,10 +46,11 @@ async def bureau(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
 @pytest_asyncio.fixture
 async def county(bureau: API, tmp_path: Path) -> AsyncIterator["asyncpg.Pool[Any]"]:
     """The county's ledger. It is in the same database as the witness's memory, which knows it by its origin only."""
-    async with Ledger(bureau.services.pool) as ledger:
-        await fill(ledger, 5)
-    await Sealer(bureau.services.pool, LOG_KEY, ORIGIN, tmp_path).seal_due()
-    yield bureau.services.pool
+    async with operator_pool(bureau.settings, min_size=2, max_size=4) as pool:
+        async with Ledger(pool) as ledger:
+            await fill(ledger, 5)
+        await Sealer(pool, LOG_KEY, ORIGIN, tmp_path).seal_due()
+        yield pool
 
 
 async def witness_at(bureau: API) -> Witness:

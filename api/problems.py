@@ -327,7 +327,7 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
 # --------------------------------------------------------------------------------------------------- OpenAPI
 
 ResponseTable = dict[int | str, dict[str, Any]]
-Documented = Literal[400, 404, 409, 413, 415]
+Documented = Literal[400, 404, 408, 409, 413, 415]
 
 
 def documented(*statuses: Documented) -> ResponseTable:
@@ -346,6 +346,7 @@ _DESCRIPTIONS: dict[int, str] = {
     401: "No valid API key",
     403: "Not this key's part",
     404: "Unknown, or another organisation's",
+    408: "The body did not come in time",
     409: "The state or a claim does not allow it, or the same request is in flight",
     413: "The body is too large",
     415: "Not in this format",

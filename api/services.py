@@ -3,7 +3,8 @@
 The dependencies are coroutines although they wait for nothing: FastAPI sends a plain function to a thread.
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import asyncpg
@@ -22,6 +23,7 @@ from ledger.witness import WitnessService
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
+from spreadsheets.process import SpreadsheetProcesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Services:
     box: SecretsBox
     digest_key: bytes
     witness: WitnessService | None = None
+    sheets: SpreadsheetProcesses = field(default_factory=SpreadsheetProcesses)
+    work_announced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def services_of(request: Request) -> Services:

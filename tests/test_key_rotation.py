@@ -29,6 +29,7 @@ from tests.test_person_export import FIELDS, NUMBER
 
 OLD_MASTER, NEW_MASTER, OLD_INDEX, NEW_INDEX, SIGNING = (secrets.token_bytes(32) for _ in range(5))
 ANSWER = ("410181", "keys", "k1")
+IMPORT = UUID(int=7)
 
 
 def text(key: bytes) -> str:
@@ -61,6 +62,16 @@ async def person(database_url: str, monkeypatch: pytest.MonkeyPatch) -> UUID:
             *ANSWER,
             bytes(32),
             SecretsBox(OLD_MASTER).seal(place, b"shown once"),
+        )
+        await pool.execute(
+            "INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, 'c', 'x', 1)", IMPORT
+        )
+        await pool.execute(
+            "INSERT INTO app.nomination_imports VALUES "
+            "($1, 'c', 'county', 'k', 'r', 'p', $2, 'partial', false, 'read', 'send', '{}', $3, $3)",
+            IMPORT,
+            "0" * 64,
+            SecretsBox(OLD_MASTER).seal(f"nomination-import:{IMPORT}", b"the key of a file"),
         )
     for name, value in (
         ("DATABASE_URL", database_url),

@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import ledger, lifecycle
+from benchmarks import imports, ledger, lifecycle
 
-BENCHMARKS = {"ledger": ledger.main, "lifecycle": lifecycle.main}
+BENCHMARKS = {"imports": imports.main, "ledger": ledger.main, "lifecycle": lifecycle.main}
 
 
 def main() -> int:

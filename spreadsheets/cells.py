@@ -48,11 +48,9 @@ def text_of(value: CellValue) -> str:
         return value.strip().strip(_BLANKS).strip()[:MAX_TEXT]
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if isinstance(value, int | float):
-        return _number(value)
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         return value.date().isoformat()
-    return str(value)
+    return _number(value) if isinstance(value, int | float) else str(value)
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from api import operations
 from api.edge import MAX_BODY_BYTES
 from api.uploads import TimelyBody
 from spreadsheets.reading import read_table
-from spreadsheets.writing import Sheet, as_xlsx, numbered
+from spreadsheets.writing import XLSX, Sheet, as_xlsx, numbered
 from tests.api import nomination_files as files
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, OTHER_SCHOOL, SCHOOL
 from tests.api.nomination_files import as_file, as_text, finished, row, rows_of, send
@@ -173,7 +173,7 @@ async def test_an_atomic_file_is_sent_whole_or_not_at_all(stack: API) -> None:
 
 async def test_the_file_comes_back_with_a_column_and_can_be_corrected_and_sent_again(stack: API) -> None:
     evil = '=HYPERLINK("http://x")'
-    for make, media_type in ((as_file, files.XLSX), (as_text, TEXT)):
+    for make, media_type in ((as_file, XLSX), (as_text, TEXT)):
         counter = 10 if make is as_file else 20
         sent = make(row(counter, 姓名=evil), row(counter + 1, 教龄="x"))
         shown = await finished(stack, await send(stack, sent, media_type=media_type))
@@ -317,7 +317,7 @@ async def test_only_nominators_import_and_nobody_sees_anothers_import(api: API) 
 async def test_a_file_that_cannot_be_read_is_refused_at_once(api: API) -> None:
     cases: list[tuple[bytes, str, int, str]] = [
         (b"", TEXT, 422, "file_empty"),
-        (b"\xd0\xcf\x11\xe0", files.XLSX, 422, "file_encrypted"),
+        (b"\xd0\xcf\x11\xe0", XLSX, 422, "file_encrypted"),
         ("姓名,电话\n王,1\n".encode(), TEXT, 422, "heading_missing"),
         (as_text(*[row(1)] * 20_001), TEXT, 413, "file_too_many_rows"),
         (b"{}", "application/json", 415, "unsupported_media_type"),
@@ -344,7 +344,7 @@ async def test_a_body_that_comes_too_slowly_is_given_up(api: API, monkeypatch: p
         yield b"x"
         await asyncio.sleep(3_600)
 
-    response = await send(api, drops(), media_type=TEXT)  # type: ignore[arg-type]
+    response = await send(api, drops(), media_type=TEXT)
     assert (response.status_code, api.problem(response)) == (408, "body-too-slow")
 
 

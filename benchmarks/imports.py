@@ -54,7 +54,7 @@ def file_of(rows: int) -> bytes:
 
 async def read_times(http: httpx2.AsyncClient, path: str, until: asyncio.Event | None, reads: int) -> list[float]:
     """Seconds of each read, one after the other: `reads` of them, or as many as come before `until`."""
-    times = []
+    times: list[float] = []
     while (until is None and len(times) < reads) or (until is not None and not until.is_set()):
         began_s = time.perf_counter()
         response = await http.get(path)
@@ -105,7 +105,11 @@ async def measure(rows: int, rounds: int) -> dict[str, Any]:
             port = free.getsockname()[1]
         environment = {**os.environ, **stack.environment(), "XUNJI_API_PORT": str(port)}
         api = await asyncio.create_subprocess_exec(
-            sys.executable, "cli.py", "api", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
+            *(sys.executable, "cli.py", "api"),
+            cwd=ROOT,
+            env=environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         exits.push_async_callback(api.wait)
         exits.callback(api.terminate)

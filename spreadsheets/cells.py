@@ -57,7 +57,7 @@ def _number(value: float) -> str:
     if abs(value) >= MAX_EXACT:
         return f"{value:.5E}"
     # 15 digits are what a spreadsheet shows; more would show 4.9999999999999996 for a 5.
-    return f"{value:.15g}" if isinstance(value, float) else str(value)
+    return f"{value:.15g}"
 
 
 def narrow(text: str) -> str:

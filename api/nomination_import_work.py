@@ -279,8 +279,9 @@ async def _send_all(services: Services, lease: operations.Lease, the_import: Imp
         indexes = range(first, min(first + RUN, total))
         results = await _send_run(services, reader, the_import, indexes)
         async with services.pool.acquire() as connection, connection.transaction():
-            await _keep(connection, the_import, first, results)
+            # First, so that a process that was taken over keeps nothing beside its successor.
             await operations.advance(connection, lease, indexes.stop)
+            await _keep(connection, the_import, first, results)
     await operations.finish(services.pool, lease)
 
 

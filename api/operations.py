@@ -120,6 +120,7 @@ class Operations:
         if row is None:
             return False
         lease = Lease(row["id"], row["kind"], row["lease"], row["total"], row["attempts"])
+        renewing = asyncio.create_task(_renew_for_ever(services, lease), name="api.renew_lease")
         try:
             await self.workers[lease.kind](services, lease)
         except LeaseLost:
@@ -129,6 +130,9 @@ class Operations:
         except Exception as error:
             # The edge of the operation: whatever happens, it gets a state.
             await _give_back(services, lease, error)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
         return True
 
 
@@ -151,6 +155,16 @@ async def finish(connection: Any, lease: Lease) -> None:
 def _require(status: str) -> None:
     if not status.endswith(" 1"):
         raise LeaseLost
+
+
+async def _renew_for_ever(services: Services, lease: Lease) -> None:
+    """Keep the lease while one step takes long, for instance because every command waits for a worker."""
+    while True:
+        await asyncio.sleep(LEASE.total_seconds() / 3)
+        try:
+            await services.pool.execute(_RENEW, lease.operation, lease.lease, LEASE)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.warning("lease_not_renewed", operation=str(lease.operation), cause=type(error).__name__)
 
 
 async def _wait(services: Services, lease: Lease, slug: str) -> None:
@@ -225,6 +239,9 @@ WHERE id = (
 """
 _ADVANCE: Final = """
 UPDATE app.operations SET done = $3, leased_until = clock_timestamp() + $4::interval WHERE id = $1 AND lease = $2
+"""
+_RENEW: Final = """
+UPDATE app.operations SET leased_until = clock_timestamp() + $3::interval WHERE id = $1 AND lease = $2
 """
 _FINISH: Final = """
 UPDATE app.operations SET state = 'done', done = total, finished_at = clock_timestamp(), lease = NULL, error = NULL

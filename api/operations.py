@@ -105,7 +105,7 @@ class Operations:
                 while await self.run_one(services):
                     pass
                 await sweep(services)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
                 log.warning("operations_not_read", cause=type(error).__name__)
             services.work_announced.clear()
             try:
@@ -163,7 +163,7 @@ async def _renew_for_ever(services: Services, lease: Lease) -> None:
         await asyncio.sleep(LEASE.total_seconds() / 3)
         try:
             await services.pool.execute(_RENEW, lease.operation, lease.lease, LEASE)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             log.warning("lease_not_renewed", operation=str(lease.operation), cause=type(error).__name__)
 
 

@@ -209,7 +209,8 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return _invalid(error, route)
         case HTTPException():
             return _of_status(error)
-        case LedgerUnavailable() | asyncpg.InterfaceError() | TimeoutError():
+        # The driver calls it an internal error when a connection is cut while it turns from one state to another.
+        case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
@@ -313,6 +314,7 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
         HTTPException,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         LedgerUnavailable,
         UnreadableEvent,
         BookClosed,

@@ -51,6 +51,7 @@ async def test_an_outage_is_no_attempt_and_a_defect_is_one(api: API) -> None:
         assert await Operations({KIND: failing}).run_one(api.services)
         assert not await Operations({KIND: failing}).run_one(api.services), "it waits"
         row = await api.services.pool.fetchrow("SELECT * FROM app.operations WHERE id = $1", id_)
+        assert row is not None
         attempts.append((row["state"], row["error"], row["attempts"]))
         await api.services.pool.execute("UPDATE app.operations SET leased_until = NULL")
     assert attempts[:2] == [("waiting", "temporal-unavailable", 1)] * 2

@@ -1,7 +1,8 @@
 """Replacing the master key and the index key while the system runs: `docs/runbooks/rotating-keys.md` has the order.
 
 The master key wraps every person's key (`ledger.vault_rotation`) and seals what else must be readable again: the
-secrets of webhook endpoints, and the kept answers that showed a secret. All of it is brought under the current key.
+secrets of webhook endpoints, the kept answers that showed a secret, and the keys of imported files. All of it is
+brought under the current key.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ UPDATE app.idempotency SET body = $3
 WHERE 'idempotency:' || concat_ws(E'\\n', organisation, operation, key) = $1 AND body = $2
 """
 
+_IMPORTS: Final = """
+SELECT 'nomination-import:' || id AS place, key_sealed AS sealed FROM app.nomination_imports ORDER BY 1 LIMIT $1
+"""
+_IMPORT_RESEALED: Final = """
+UPDATE app.nomination_imports SET key_sealed = $3 WHERE 'nomination-import:' || id = $1 AND key_sealed = $2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class MasterRotation:
@@ -63,7 +71,11 @@ async def rotate_master_key(
     persons = await rewrap(pool, current, former, advance=advance)
     box = SecretsBox(current, former)
     resealed = unreadable = 0
-    for secrets, replace in ((_ENDPOINTS, _ENDPOINT_RESEALED), (_ANSWERS, _ANSWER_RESEALED)):
+    for secrets, replace in (
+        (_ENDPOINTS, _ENDPOINT_RESEALED),
+        (_ANSWERS, _ANSWER_RESEALED),
+        (_IMPORTS, _IMPORT_RESEALED),
+    ):
         rows = await pool.fetch(secrets, MAX_SECRETS + 1)
         assert len(rows) <= MAX_SECRETS, "an installation has not that many secrets"
         for place, sealed in rows:

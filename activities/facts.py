@@ -1,7 +1,7 @@
 """Where decisions get their facts: streams as they stand, and views once they have caught up with the ledger."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -22,9 +22,9 @@ from domain import (
 from domain import campaign as campaign_process
 from domain.bulletin import BulletinRow
 from domain.campaign_amendments import HostCases
-from domain.eligibility import overlapping, training_dates
-from domain.history import Barred, History, TrainingRecord
-from domain.numbers import INSTITUTIONS, PEOPLE, RESTRICTIONS, class_seat_key, quota_line, seat_key, stream_name
+from domain.eligibility import overlapping
+from domain.history import History
+from domain.numbers import INSTITUTIONS, RESTRICTIONS, class_seat_key, quota_line, seat_key, stream_name
 from domain.plan import Plan
 from domain.restriction_state import InFlight, Restriction
 from domain.trainee_messages import EVENTS, TraineeNominated
@@ -66,26 +66,7 @@ class LedgerFacts:
 
     async def history(self, campaign: str, number: str, person: UUID) -> tuple[History, tuple[UUID, ...]]:
         """What the views know of a person beyond the nomination at hand, and his other records' ids."""
-        known = await history.of_person(self._pool, person, number)
-        records = tuple([await self._record(each, person) for each in known.others])
-        books = {campaign, PEOPLE, RESTRICTIONS, *(each.campaign for each in records)}
-        sequences = {book: known.sequences[book] for book in sorted(books) if book in known.sequences}
-        barred = tuple(Barred(starts=starts, until=until) for starts, until in known.barred)
-        others = tuple(each for each in known.records if each != person)
-        return History(sequences=sequences, records=records, barred=barred, days=dict(known.days)), others
-
-    async def _record(self, row: Mapping[str, Any], person: UUID) -> TrainingRecord:
-        plan = await self.plan(row["campaign"])
-        dates = training_dates(plan, row["project_type"]) or (None, None)
-        return TrainingRecord.model_validate(
-            {
-                **{name: value for name, value in row.items() if name != "person"},
-                "joined": row["person"] != str(person),
-                "year": plan.year,
-                "starts": row["starts"] or dates[0],
-                "ends": row["ends"] or dates[1],
-            }
-        )
+        return await history.history_of(self._pool, self.plan, campaign, number, person)
 
     async def given_fields(self, campaign: str, number: str) -> str:
         """The sealed fields of a nomination that is held for review, as they were given; empty when it is not."""
@@ -140,7 +121,8 @@ class LedgerFacts:
         """The person's other live nominations with trainings on these days, as the views have them at this moment."""
         known = await history.of_person(self._pool, person, number)
         records = [
-            (await self._record(row, person), each) for row, each in zip(known.others, known.numbers, strict=True)
+            (await history.record_of(self.plan, row, person), each)
+            for row, each in zip(known.others, known.numbers, strict=True)
         ]
         found = [each for record, each in records if overlapping(History(records=(record,)), starts, ends)]
         return tuple(sorted(found)[:MAX_OVERLAPS])

@@ -23,13 +23,17 @@ from api import (
     docs,
     duties,
     explanations,
+    exports,
     health,
     host_standing,
     identity_reviews,
     institutions,
     ledger,
+    nomination_import_work,
+    nomination_imports,
     nominations,
     objections,
+    operations,
     person_records,
     quotas,
     restrictions,
@@ -69,9 +73,13 @@ POOL_SIZE: Final = 16
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 ROUTERS: Final = (
-    # A request is matched against one route after the other, so what comes most often stands first.
+    # A request is matched against one route after the other, so what comes most often stands first; but an export is
+    # not a trainee of the number `export`.
+    exports.routes,
     trainees.routes,
     nominations.routes,
+    nomination_imports.routes,
+    operations.routes,
     classes.routes,
     restrictions.routes,
     campaigns.routes,
@@ -103,6 +111,8 @@ ROUTERS: Final = (
     docs.routes,
 )
 
+OPERATIONS: Final = operations.Operations({nomination_import_work.KIND: nomination_import_work.carry_out})
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The API on these settings. It starts without database and Temporal, and says 503 until they are there."""
@@ -114,6 +124,7 @@ def create_app(settings: Settings) -> FastAPI:
             tasks = [
                 asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
                 asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
+                asyncio.create_task(OPERATIONS.run_for_ever(services), name="api.operations"),
             ]
             stack.push_async_callback(_end, tasks)
             yield

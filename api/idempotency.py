@@ -86,6 +86,10 @@ class Once:
         """The id of the command in a row of the body; the same for every repetition of the request."""
         return uuid5(COMMAND_NAMESPACE, "\n".join((self.caller.organisation, self.operation, self._key, str(row))))
 
+    def about(self, content: bytes) -> "Once":
+        """The same request, known by `content` instead of its bytes: a form that is sent again has another boundary."""
+        return Once(self._request, self._services, self.caller, self._key, content)
+
     async def answer(self, run: Callable[[], Awaitable[Answer]], *, secret: bool = False) -> Response:
         """Run the request, or answer it as it was answered first. `secret`: its answer is kept sealed.
 

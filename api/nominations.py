@@ -101,8 +101,8 @@ async def nominate(services: ServicesHere, once: OnceHere, body: Annotated[OneOr
     """Put a teacher forward. Every reason why the plan does not allow it comes at once."""
 
     async def one() -> Answer:
-        checked = await _check(services, once, 0, cast("Nomination", body))
-        receipt = await _nominate(services, once, checked, await _number(services, once, [checked]))
+        checked = await check(services, once, 0, cast("Nomination", body))
+        receipt = await nominate_checked(services, once, checked, await reserve_numbers(services, once, [checked]))
         return answer_of(receipt, status=201, location=f"/v1/trainees/{receipt.number}")
 
     async def many() -> Answer:
@@ -116,10 +116,10 @@ async def _nominate_many(services: Services, once: Once, items: list[Any]) -> An
     failed: list[Failed] = []
     for index, raw in enumerate(items):
         try:
-            checked.append(await _check(services, once, index, parsed_row(Nomination, raw)))
+            checked.append(await check(services, once, index, parsed_row(Nomination, raw)))
         except Problem as problem:
             failed.append(Failed(index, problem))
-    numbers = await _number(services, once, checked)
+    numbers = await reserve_numbers(services, once, checked)
     # Two rows for one teacher keep their order, so that the first one wins.
     jobs = [
         Job(each.index, each.identity.text, _job(services, once, each, numbers), numbers[each.index])
@@ -130,12 +130,12 @@ async def _nominate_many(services: Services, once: Once, items: list[Any]) -> An
 
 def _job(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Any:
     async def run() -> Receipt:
-        return await _nominate(services, once, checked, numbers)
+        return await nominate_checked(services, once, checked, numbers)
 
     return run
 
 
-async def _nominate(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Receipt:
+async def nominate_checked(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Receipt:
     row, number = checked.row, numbers[checked.index]
     recognised = await people.recognise(services, row.person, checked.identity)
     command = Nominate(
@@ -166,7 +166,7 @@ async def _nominate(services: Services, once: Once, checked: Checked, numbers: d
     return await services.commands.send(target, command, envelope)
 
 
-async def _number(services: Services, once: Once, checked: list[Checked]) -> dict[int, str]:
+async def reserve_numbers(services: Services, once: Once, checked: list[Checked]) -> dict[int, str]:
     """A number for each row, by its index; the same ones for a repetition of the request."""
     if not checked:
         return {}
@@ -183,7 +183,7 @@ async def _number(services: Services, once: Once, checked: list[Checked]) -> dic
 # ------------------------------------------------------------------------------------------------------- checking
 
 
-async def _check(services: Services, once: Once, index: int, row: Nomination) -> Checked:
+async def check(services: Services, once: Once, index: int, row: Nomination) -> Checked:
     """What can be known before the domain decides. Raises Problem."""
     plan = await plan_of(services, row.campaign)
     county, school = await _organisations(services, once, row)

@@ -33,6 +33,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "keys:read": _EVERYBODY,
     "keys:write": _COUNTIES,
     "nominations:write": _NOMINATORS,
+    "operations:read": _EVERYBODY,
     "trainees:read": _EVERYBODY,
     "trainees:write": _EVERYBODY,
     "training-days:read": _BUREAU,

@@ -28,6 +28,7 @@ METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Not with this metho
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being handled", "同一请求正在处理")
 ENDPOINTS_EXHAUSTED = ProblemType("too-many-endpoints", 409, "Too many webhook endpoints", "回调地址过多")
 CLOCK_IS_REAL = ProblemType("clock-is-real", 409, "Real time cannot be moved", "真实时间不能调整")
+TOO_SLOW = ProblemType("body-too-slow", 408, "The body came too slowly", "请求体传输过慢")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large", "请求体过大")
 UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported-media-type", 415, "Not in this format", "不支持的内容格式")
 INVALID = ProblemType("invalid-request", 422, "The request is not valid", "请求内容不符合要求")
@@ -37,6 +38,9 @@ KEY_REUSED = ProblemType(
 INVALID_IDENTITY = ProblemType(
     "invalid-identity-number", 422, "The identity number is not accepted", "身份证号码不能接受"
 )
+FILE_INVALID = ProblemType("file-invalid", 422, "The file cannot be read as expected", "文件不符合要求")
+TOO_MANY_IMPORTS = ProblemType("too-many-imports", 409, "Too many imports are under way", "进行中的导入过多")
+EXPORT_TOO_LARGE = ProblemType("export-too-large", 422, "Too many rows for one file", "导出行数过多")
 PLAN_INVALID = ProblemType("plan-invalid", 422, "The plan has errors", "方案有误")
 PLAN_CONFLICT = ProblemType("plan-conflict", 409, "Another plan runs under this id", "该编号已有另一方案")
 URL_REFUSED = ProblemType("webhook-url-refused", 422, "The webhook's URL is not accepted", "回调地址不能接受")
@@ -63,11 +67,15 @@ _TECHNICAL = (
     IN_FLIGHT,
     ENDPOINTS_EXHAUSTED,
     CLOCK_IS_REAL,
+    TOO_SLOW,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     INVALID,
     KEY_REUSED,
     INVALID_IDENTITY,
+    FILE_INVALID,
+    TOO_MANY_IMPORTS,
+    EXPORT_TOO_LARGE,
     PLAN_INVALID,
     PLAN_CONFLICT,
     URL_REFUSED,

@@ -214,7 +214,8 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return _invalid(error, route)
         case HTTPException():
             return _of_status(error)
-        case LedgerUnavailable() | asyncpg.InterfaceError() | TimeoutError():
+        # The driver calls it an internal error when a connection is cut while it turns from one state to another.
+        case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
@@ -318,6 +319,7 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
         HTTPException,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         LedgerUnavailable,
         UnreadableEvent,
         BookClosed,
@@ -332,7 +334,7 @@ def add_problem_handlers(app: FastAPI, origin: str) -> None:
 # --------------------------------------------------------------------------------------------------- OpenAPI
 
 ResponseTable = dict[int | str, dict[str, Any]]
-Documented = Literal[400, 404, 409, 413, 415]
+Documented = Literal[400, 404, 408, 409, 413, 415]
 
 
 def documented(*statuses: Documented) -> ResponseTable:
@@ -351,6 +353,7 @@ _DESCRIPTIONS: dict[int, str] = {
     401: "No valid API key",
     403: "Not this key's part",
     404: "Unknown, or another organisation's",
+    408: "The body did not come in time",
     409: "The state or a claim does not allow it, or the same request is in flight",
     413: "The body is too large",
     415: "Not in this format",

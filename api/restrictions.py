@@ -164,10 +164,10 @@ async def list_restrictions(
         after=window.after,
         limit=min(window.limit, LIST_LIMIT),
     )
-    return Page(items=[await _item(services, row) for row in found.items], next=next_cursor(found.next))
+    return Page(items=[await item_of(services, row) for row in found.items], next=next_cursor(found.next))
 
 
-async def _item(services: Services, row: view.RestrictionRow) -> RestrictionItem:
+async def item_of(services: Services, row: view.RestrictionRow) -> RestrictionItem:
     person = await people.show(services, row.person, name_is_clear=False)
     fields = {name: getattr(row, name) for name in RestrictionItem.model_fields if name != "person"}
     return RestrictionItem(person=person, **fields)

@@ -3,7 +3,8 @@
 The dependencies are coroutines although they wait for nothing: FastAPI sends a plain function to a thread.
 """
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import asyncpg
@@ -25,6 +26,7 @@ from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from settings import Settings
 from signed_links import SignedLinks
+from spreadsheets.process import SpreadsheetProcesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Services:
     certificate_key: bytes
     links: SignedLinks
     witness: WitnessService | None = None
+    sheets: SpreadsheetProcesses = field(default_factory=SpreadsheetProcesses)
+    work_announced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def services_of(request: Request) -> Services:

@@ -131,7 +131,7 @@ class EventList(BaseModel):
     items: list[EventOut]
 
 
-async def _filters(
+async def filters(
     *,
     campaign: Annotated[CampaignId | None, Query()] = None,
     county: Annotated[Code | None, Query()] = None,
@@ -159,7 +159,7 @@ async def list_trainees(
     caller: Reader,
     services: ServicesHere,
     window: WindowHere,
-    wanted: Annotated[view.TraineeFilter, Depends(_filters)],
+    wanted: Annotated[view.TraineeFilter, Depends(filters)],
 ) -> Page[TraineeItem]:
     """The nominations that are the caller's business, by number."""
     found = await view.page(services.pool, caller.actor, wanted, window.after, window.limit)

@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import growth, ledger, lifecycle
+from benchmarks import growth, imports, ledger, lifecycle
 
-BENCHMARKS = {"growth": growth.main, "ledger": ledger.main, "lifecycle": lifecycle.main}
+BENCHMARKS = {
+    "growth": growth.main,
+    "imports": imports.main,
+    "ledger": ledger.main,
+    "lifecycle": lifecycle.main,
+}
 
 
 def main() -> int:

@@ -4,16 +4,22 @@ One statement reads rows and checkpoints, so that they belong together. A fact m
 the instant of the append is a claim.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import orjson
 
-from domain.history import MAX_RECORDS
+from domain.eligibility import training_dates
+from domain.history import MAX_RECORDS, Barred, History, TrainingRecord
+from domain.numbers import PEOPLE, RESTRICTIONS
+from domain.plan import Plan
 from projections.schema import Database
+
+PlanOf: TypeAlias = Callable[[str], Awaitable[Plan]]
+"""The plan that a campaign runs on."""
 
 # The records of one teacher: the one that answers for all, and those that were joined into it.
 _KNOWN: Final = """
@@ -73,4 +79,35 @@ async def of_person(database: Database, person: UUID, but_number: str) -> Known:
         ),
         sequences=read["sequences"] or {},
         days=read["days"] or {},
+    )
+
+
+async def history_of(
+    database: Database, plan_of: PlanOf, campaign: str, number: str, person: UUID
+) -> tuple[History, tuple[UUID, ...]]:
+    """What the views know of a person beyond the nomination `number`, in domain words, and his other records' ids.
+
+    The sequences are those of the books that it was read from, `campaign` among them.
+    """
+    known = await of_person(database, person, number)
+    records = tuple([await record_of(plan_of, each, person) for each in known.others])
+    books = {campaign, PEOPLE, RESTRICTIONS, *(each.campaign for each in records)}
+    sequences = {book: known.sequences[book] for book in sorted(books) if book in known.sequences}
+    barred = tuple(Barred(starts=starts, until=until) for starts, until in known.barred)
+    others = tuple(each for each in known.records if each != person)
+    return History(sequences=sequences, records=records, barred=barred, days=dict(known.days)), others
+
+
+async def record_of(plan_of: PlanOf, row: Mapping[str, Any], person: UUID) -> TrainingRecord:
+    """One of a person's other nominations, with the dates of its class or else of its project type."""
+    plan = await plan_of(row["campaign"])
+    dates = training_dates(plan, row["project_type"]) or (None, None)
+    return TrainingRecord.model_validate(
+        {
+            **{name: value for name, value in row.items() if name != "person"},
+            "joined": row["person"] != str(person),
+            "year": plan.year,
+            "starts": row["starts"] or dates[0],
+            "ends": row["ends"] or dates[1],
+        }
     )

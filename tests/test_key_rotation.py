@@ -29,6 +29,7 @@ from tests.test_person_export import FIELDS, NUMBER
 
 OLD_MASTER, NEW_MASTER, OLD_INDEX, NEW_INDEX, SIGNING = (secrets.token_bytes(32) for _ in range(5))
 ANSWER = ("410181", "keys", "k1")
+IMPORT = UUID(int=7)
 
 
 def text(key: bytes) -> str:
@@ -61,6 +62,16 @@ async def person(database_url: str, monkeypatch: pytest.MonkeyPatch) -> UUID:
             *ANSWER,
             bytes(32),
             SecretsBox(OLD_MASTER).seal(place, b"shown once"),
+        )
+        await pool.execute(
+            "INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, 'c', 'x', 1)", IMPORT
+        )
+        await pool.execute(
+            "INSERT INTO app.nomination_imports VALUES "
+            "($1, 'c', 'county', 'k', 'r', 'p', $2, 'partial', false, 'read', 'send', '{}', $3, $3)",
+            IMPORT,
+            "0" * 64,
+            SecretsBox(OLD_MASTER).seal(f"nomination-import:{IMPORT}", b"the key of a file"),
         )
     for name, value in (
         ("DATABASE_URL", database_url),
@@ -103,7 +114,7 @@ async def test_afterwards_the_new_keys_are_enough_and_the_old_ones_open_nothing(
     assert master.exit_code == OK, master.output
     done: dict[str, Any] = json.loads(master.stdout)
     assert (done["persons"]["rewrapped"], done["persons"]["remaining"], done["resealed"], done["finished"]) == (
-        1, 0, 2, True,
+        1, 0, 3, True,
     )  # fmt: skip
     index = await xunji(tmp_path, "rotate-index-key")
     assert index.exit_code == OK, index.output

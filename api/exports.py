@@ -1,0 +1,192 @@
+"""Lists and bulletins as files: the same filters, the same scope and the same masking as the lists in JSON."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Depends, Query, Response
+from pydantic import BaseModel
+
+from api import bulletins, problem_types, restrictions, trainees
+from api.nomination_imports import DOWNLOAD, download
+from api.permissions import Caller
+from api.problems import Problem, documented
+from api.receipts import CampaignId, TraineeNumber
+from api.routing import router
+from api.services import Services, ServicesHere, allowed
+from api.validation import Fault
+from domain.bulletin import BulletinKind
+from domain.trainee_messages import Code
+from projections import restrictions as restrictions_view
+from projections import trainees as trainees_view
+from spreadsheets.writing import Format, Sheet, numbered
+
+routes = router("/v1", "exports")
+MAX_TRAINEES: Final = 20_000
+MAX_RESTRICTIONS: Final = 2_000
+"""Each of them opens a person's sealed fields."""
+
+PAGE_ROWS: Final = 500
+FormatHere = Annotated[Format, Query(description="xlsx or csv")]
+PERSON: Final = ("name", "identity_number", "telephone")
+
+HEADINGS: Final[dict[str, str]] = {
+    "number": "编号",
+    "version": "版本",
+    "campaign": "项目期",
+    "project_type": "项目代码",
+    "county": "区县",
+    "school": "学校",
+    "stage": "学段",
+    "subject": "学科",
+    "position": "岗位",
+    "rural": "农村教师",
+    "phase": "阶段",
+    "closed": "已结束",
+    "returned": "被退回",
+    "waiting_for": "等待事项",
+    "deadline": "截止时间",
+    "host": "承训单位",
+    "training_class": "班级",
+    "certificate": "证书",
+    "restriction": "限制编号",
+    "follow_up": "跟踪任务",
+    "submitted_at": "提交时间",
+    "trainee": "学员编号",
+    "name": "姓名",
+    "identity_number": "身份证号",
+    "telephone": "手机号",
+    "ground": "事由",
+    "incident_on": "发生日期",
+    "served_at": "送达时间",
+    "objection_until": "异议截止",
+    "starts": "开始日期",
+    "until": "截止日期",
+    "policy": "起算规则",
+}
+
+
+@routes.get(
+    "/trainees/export",
+    operation_id="export_trainees",
+    summary="Download the list of nominations",
+    response_class=Response,
+    responses={200: DOWNLOAD, **documented()},
+)
+async def export_trainees(
+    caller: Annotated[Caller, allowed("trainees:read")],
+    services: ServicesHere,
+    wanted: Annotated[trainees_view.TraineeFilter, Depends(trainees.filters)],
+    format: FormatHere = "xlsx",  # noqa: A002 - the parameter's name for callers
+) -> Response:
+    """What `GET /v1/trainees` lists, whole. At most 20,000 rows."""
+    rows: list[list[str]] = []
+    after: str | None = ""
+    while after is not None:
+        page = await trainees_view.page(services.pool, caller.actor, wanted, after, PAGE_ROWS)
+        items = [trainees.TraineeItem.model_validate(each, from_attributes=True) for each in page.items]
+        rows += [_cells(item) for item in items]
+        _require_room(len(rows), MAX_TRAINEES)
+        after = page.next
+    return await _file(services, format, "trainees", tuple(trainees.TraineeItem.model_fields), rows)
+
+
+@routes.get(
+    "/restrictions/export",
+    operation_id="export_restrictions",
+    summary="Download the list of restrictions",
+    response_class=Response,
+    responses={200: DOWNLOAD, **documented()},
+)
+async def export_restrictions(
+    *,
+    caller: Annotated[Caller, allowed("restrictions:read")],
+    services: ServicesHere,
+    campaign: Annotated[CampaignId | None, Query()] = None,
+    county: Annotated[Code | None, Query()] = None,
+    phase: Annotated[Code | None, Query()] = None,
+    ground: Annotated[Literal["absent", "dismissed", "not-completed"] | None, Query()] = None,
+    trainee: Annotated[TraineeNumber | None, Query()] = None,
+    format: FormatHere = "xlsx",  # noqa: A002
+) -> Response:
+    """What `GET /v1/restrictions` lists, whole; persons are masked. Internal. At most 2,000 rows."""
+    rows: list[list[str]] = []
+    after: str | None = ""
+    while after is not None:
+        page = await restrictions_view.page(
+            services.pool,
+            caller.actor,
+            campaign=campaign,
+            county=county,
+            phase=phase,
+            ground=ground,
+            trainee=trainee,
+            after=after,
+            limit=PAGE_ROWS,
+        )
+        _require_room(len(rows) + len(page.items), MAX_RESTRICTIONS)
+        for each in page.items:
+            item = await restrictions.item_of(services, each)
+            rows.append([*(_text(getattr(item.person, name)) for name in PERSON), *_cells(item, without="person")])
+        after = page.next
+    columns = (*PERSON, *(name for name in restrictions.RestrictionItem.model_fields if name != "person"))
+    return await _file(services, format, "restrictions", columns, rows)
+
+
+@routes.get(
+    "/bulletins/export",
+    operation_id="export_bulletin",
+    summary="Download a bulletin",
+    response_class=Response,
+    responses={200: DOWNLOAD, **documented(404)},
+)
+async def export_bulletin(
+    caller: Annotated[Caller, allowed("bulletins:read")],
+    services: ServicesHere,
+    campaign: Annotated[CampaignId, Query()],
+    kind: Annotated[BulletinKind, Query()],
+    format: FormatHere = "xlsx",  # noqa: A002
+) -> Response:
+    """One of the two bulletins 通报 as it may be published: counts of 1 or 2 people are `*`."""
+    both = await bulletins.get_bulletins(caller, services, campaign)
+    shown = both.counties if kind == "counties" else both.hosts
+    title = f"{campaign} {'区县通报' if kind == 'counties' else '承训单位通报'} · 账本序号 {both.as_of_sequence}"
+    rows = [[title], [f"{each.zh} {each.en}" for each in shown.columns], *shown.published]
+    content = await services.sheets.write(format, Sheet("通报", numbered(rows), heading_row=2))
+    return download(content, format, f"bulletin-{kind}-{campaign}")
+
+
+def _cells(item: BaseModel, without: str = "") -> list[str]:
+    return [_text(getattr(item, name)) for name in type(item).model_fields if name != without]
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "是" if value else "否"
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case date():
+            return value.isoformat()
+    return str(value)
+
+
+async def _file(
+    services: Services, format_: Format, name: str, columns: Sequence[str], rows: list[list[str]]
+) -> Response:
+    headings = [f"{HEADINGS.get(each, '')} {each}".strip() for each in columns]
+    return download(await services.sheets.write(format_, Sheet("名单", numbered([headings, *rows]))), format_, name)
+
+
+def _require_room(rows: int, limit: int) -> None:
+    if rows > limit:
+        fault = Fault(
+            "export_too_large",
+            f"The list has more than {limit} rows.",
+            f"名单超过 {limit} 行。",
+            "Use the filters, for instance one county or one phase at a time; or read the list page by page.",
+            "请使用筛选条件，例如按区县或阶段分次导出；或分页读取列表。",
+        )
+        raise Problem(problem_types.EXPORT_TOO_LARGE, fault)

@@ -17,7 +17,7 @@ EVENT_TYPES = {
     for module in (campaign, restriction_messages, trainee_messages, training_class)
     for type_ in module.EVENTS.types()
 }
-NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected"}
+NOTICES_OF_THEIR_OWN = {"nomination.received", "trainee.selected", "webhook.test"}
 """Types of notices that are not also types of events."""
 SILENT = {
     "attendance.confirmed",

@@ -2,9 +2,9 @@
 
 import sys
 
-from benchmarks import ledger, lifecycle
+from benchmarks import ledger, lifecycle, webhooks
 
-BENCHMARKS = {"ledger": ledger.main, "lifecycle": lifecycle.main}
+BENCHMARKS = {"ledger": ledger.main, "lifecycle": lifecycle.main, "webhooks": webhooks.main}
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Secrets are replaced with an overlap, attempts are shown to their owner, and notices are posted once more on request."""
+"""Secrets rotate with an overlap, attempts are shown to their owner, and notices are posted once more on request."""
 
 from typing import Any
 from uuid import UUID, uuid4

@@ -198,7 +198,8 @@ async def measure(rounds: int, directory: Path) -> dict[str, Any]:
         client = await Client.connect(temporal.address, data_converter=data_converter)
         bench = Bench(pool, ledger, client, ports)
         await bench.turn(0)  # The first turn warms everything up and is not counted.
-        alone, beside = [], []
+        alone: list[float] = []
+        beside: list[float] = []
         for number in range(rounds):
             for dead, found in ((0, alone), (DEAD, beside)) if number % 2 == 0 else ((DEAD, beside), (0, alone)):
                 found.append(await bench.turn(dead))

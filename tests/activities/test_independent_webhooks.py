@@ -70,6 +70,6 @@ async def test_gos_library_verifies_what_is_posted_and_nothing_else(office: Post
     assert (former.returncode, former.stdout.split()) == (0, ["leave.requested", "leave.granted", "webhook.test"])
     current = verify(verifier, OTHER_SECRET, messages[1:])
     assert (current.returncode, current.stdout.split()) == (0, ["leave.granted", "webhook.test"])
-    forged = verify(verifier, SECRET, [messages[0] | {"body": messages[0]["body"] + " "}])
+    forged = verify(verifier, SECRET, [{**messages[0], "body": f"{messages[0]['body']} "}])
     assert (forged.returncode, forged.stdout) == (1, "")
     assert verify(verifier, OTHER_SECRET, messages[:1]).returncode == 1

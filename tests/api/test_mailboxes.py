@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.api.front_door import API, BUREAU, COUNTY, HOST
@@ -52,11 +53,17 @@ async def test_a_reason_that_may_name_somebody_is_refused(api: API, reason: str)
     assert api.problem(response) == "invalid-request"
 
 
-async def test_an_operator_stops_skips_and_lets_go_on_by_api(stack: API) -> None:
+async def test_an_operator_stops_skips_and_lets_go_on_by_api(stack: API, database_url: str) -> None:
     path = f"/v1/mailboxes/{COUNTY}"
     paused = await stack.post(BUREAU, f"{path}/pause", REASON)
     assert paused.status_code == 200, paused.text
-    notice = await tell(stack, COUNTY, "leave.granted")
+    owner = await asyncpg.connect(database_url)
+    notice = await owner.fetchval(
+        "INSERT INTO ledger.outbox (id, recipient, topic, dedup, body, created_at) VALUES "
+        "(gen_random_uuid(), $1, 'leave.granted', '', convert_to('{\"data\": {}}', 'UTF8'), now()) RETURNING id",
+        COUNTY,
+    )
+    await owner.close()
     shown = (await stack.get(BUREAU, path)).json()
     assert shown["paused_reason"] == REASON["reason"]
     assert shown["paused_by"].startswith("bureau:")

@@ -71,6 +71,7 @@ class Mailbox:
         self._last_problem = ""
         self._problems: tuple[str, ...] = ()
         self._paused = ""
+        self._resumed = False
         self._next_attempt: datetime | None = None
 
     @workflow.signal(description="There are new notices for this organisation.")
@@ -87,7 +88,7 @@ class Mailbox:
     @workflow.update(description='Go on with sending, at once: {"reason": "…"}.')
     async def resume(self, command: MailboxCommand) -> MailboxAnswer:
         answer = await self._carry_out("resume", command)
-        self._paused, self._woken = "", True
+        self._paused, self._woken, self._resumed = "", True, True
         return answer
 
     @workflow.update(description='Do not send this notice any more: {"notice": "<webhook-id>", "reason": "…"}.')
@@ -131,10 +132,12 @@ class Mailbox:
     async def run(self, start: MailboxStart) -> None:
         """Ends when a batch has left nothing and nobody has woken the mailbox meanwhile."""
         for _ in range(BATCHES_PER_RUN):
-            self._woken = False
+            self._woken = self._resumed = False
             result = await self._deliver()
             if result.paused:
-                await self._stay_paused()
+                # A batch that was begun before the mailbox was resumed may say that it is stopped.
+                if not self._resumed:
+                    await self._stay_paused()
                 if self._paused:
                     break
                 continue
@@ -172,7 +175,8 @@ class Mailbox:
         if not result.problem and result.left and not result.delivered:
             # Without this a notice that nothing can be done about would be tried without a pause, for ever.
             result = result.model_copy(update={"problem": "nothing could be delivered"})
-        self._left, self._last_problem, self._paused = result.left, result.problem, result.paused
+        self._left, self._last_problem = result.left, result.problem
+        self._paused = "" if self._resumed else result.paused
         self._problems = result.problems
         return result
 

@@ -2,7 +2,7 @@
 
 The master key wraps every person's key (`ledger.vault_rotation`) and seals what else must be readable again: the
 secrets of webhook endpoints, the kept answers that showed a secret, and the keys of imported files. All of it is
-brought under the current key.
+brought under the current key; beginnings of what webhook receivers answered are forgotten instead.
 """
 
 from dataclasses import dataclass
@@ -25,6 +25,15 @@ MAX_SECRETS: Final = 100_000
 
 _ENDPOINTS: Final = "SELECT id AS place, secret_sealed AS sealed FROM app.webhook_endpoints ORDER BY id LIMIT $1"
 _ENDPOINT_RESEALED: Final = "UPDATE app.webhook_endpoints SET secret_sealed = $3 WHERE id = $1 AND secret_sealed = $2"
+_FORMER: Final = """
+SELECT id AS place, former_secret_sealed AS sealed FROM app.webhook_endpoints
+WHERE former_secret_sealed IS NOT NULL ORDER BY id LIMIT $1
+"""
+_FORMER_RESEALED: Final = """
+UPDATE app.webhook_endpoints SET former_secret_sealed = $3 WHERE id = $1 AND former_secret_sealed = $2
+"""
+# Beginnings of what receivers answered help to find a mistake of today; they are forgotten rather than sealed anew.
+_ANSWERS_FORGOTTEN: Final = "UPDATE app.deliveries SET answer_sealed = NULL WHERE answer_sealed IS NOT NULL"
 # The place as `api.idempotency` names it.
 _ANSWERS: Final = """
 SELECT 'idempotency:' || concat_ws(E'\\n', organisation, operation, key) AS place, body AS sealed
@@ -71,8 +80,10 @@ async def rotate_master_key(
     persons = await rewrap(pool, current, former, advance=advance)
     box = SecretsBox(current, former)
     resealed = unreadable = 0
+    await pool.execute(_ANSWERS_FORGOTTEN)
     for secrets, replace in (
         (_ENDPOINTS, _ENDPOINT_RESEALED),
+        (_FORMER, _FORMER_RESEALED),
         (_ANSWERS, _ANSWER_RESEALED),
         (_IMPORTS, _IMPORT_RESEALED),
     ):

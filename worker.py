@@ -26,11 +26,14 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.bulletins import BulletinActivities
+from activities.deliveries import DeliveryLog
 from activities.dispatch import Dispatcher
 from activities.email import Mailer, MailServer
 from activities.facts import LedgerFacts
+from activities.institution_book import InstitutionBook
 from activities.ledger import LedgerActivities
 from activities.mailbox import MailboxActivities
+from activities.mailbox_orders import MailboxOrders
 from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.waiting import WaitingActivities
@@ -45,7 +48,7 @@ from person_records import ErasureSweep, PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from schedules import ensure_schedules
-from secrets_box import open_secret
+from secrets_box import SecretsBox, open_secret
 from settings import Settings, former_keys, key_bytes, load_settings
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -71,6 +74,9 @@ WORKFLOWS = [
 POOL_SIZE = 12
 SEALER_POOL_SIZE = 2
 MAX_CACHED_WORKFLOWS = 2_000
+# A receiver that does not answer holds its activity for half a minute, and nothing else; many dead receivers must not
+# keep commands from being carried out.
+MAX_ACTIVITIES = 1_000
 # As many of each as one process can feed; every poll that waits costs the server.
 MAX_POLLERS = 4
 # Thousands of cached workflows live long; looking through them for garbage as often as Python does by itself costs more
@@ -127,6 +133,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             ErasureSweep(
                 PersonRecords(pool, ledger, vault_of(settings, pool), checkpoints), clock_for(settings.clock, pool)
             ).run,
+            DeliveryLog(pool).forget_for_ever,
         )
         async with asyncio.TaskGroup() as group:
             for loop in loops:
@@ -145,7 +152,7 @@ def create_worker(
     checkpoints: Checkpoints,
 ) -> Worker:
     """A worker with every workflow and activity."""
-    master_key = key_bytes(settings.master_key)
+    master_key, former = key_bytes(settings.master_key), former_keys(settings.former_master_keys)
     facts = LedgerFacts(pool, ledger, checkpoints)
     mailbox = MailboxActivities(
         pool,
@@ -153,9 +160,13 @@ def create_worker(
         vault=vault_of(settings, pool),
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
         mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
-        open_secret=partial(open_secret, master_key, former=former_keys(settings.former_master_keys)),
+        open_secret=partial(open_secret, master_key, former=former),
         objection_link=SignedLinks(key_bytes(settings.link_key), settings.public_url).objection,
+        seal=SecretsBox(master_key, former).seal,
+        book=InstitutionBook(ledger),
+        clock=clock_for(settings.clock, pool),
     )
+    orders = MailboxOrders(pool, InstitutionBook(ledger), clock_for(settings.clock, pool))
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)
     return Worker(
         client,
@@ -167,10 +178,12 @@ def create_worker(
             BulletinActivities(ledger, clock_for(settings.clock, pool), facts).publish_bulletins,
             *WaitingActivities(client, facts, settings.task_queue).all(),
             mailbox.deliver_batch,
+            orders.carry_out,
         ],
         workflow_runner=workflow_runner(settings.workflow_runner),
         workflow_task_poller_behavior=polling,
         activity_task_poller_behavior=polling,
+        max_concurrent_activities=MAX_ACTIVITIES,
         max_cached_workflows=MAX_CACHED_WORKFLOWS,
         # Activations run on the event loop, not in threads of their own (docs/decisions/0011).
         debug_mode=True,

@@ -4,11 +4,16 @@ It is written directly after each send, in one statement with the mark in the ou
 what was on its way. It holds references only.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
+
+import asyncpg
+import structlog
 
 from activities.email import REFUSED, Mailed
 from activities.outbox import Queryable
@@ -17,6 +22,11 @@ from activities.webhooks import Posted
 
 UNFINISHED = "unfinished"
 MailChannel = Literal["mail", "person-mail"]
+ANSWERS_KEPT = timedelta(days=30)
+"""How long the beginnings of receivers' answers are kept; the attempts themselves stay."""
+SWEEP_EVERY_S = 3_600.0
+ANSWERS_PER_SWEEP = 10_000
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -58,9 +68,20 @@ class DeliveryLog:
         return progress
 
     async def record_post(
-        self, notice: UUID, organisation: str, endpoint: str, posted: Posted, finished: Sequence[UUID]
+        self,
+        notice: UUID,
+        organisation: str,
+        endpoint: str,
+        posted: Posted,
+        finished: Sequence[UUID],
+        *,
+        answer_sealed: bytes | None = None,
+        asked: bool = False,
     ) -> None:
-        """An attempt to post `notice` to `endpoint`. The notices in `finished` wait for nothing more."""
+        """An attempt to post `notice` to `endpoint`, by itself or because somebody asked for it.
+
+        The notices in `finished` wait for nothing more.
+        """
         await self._database.execute(
             statement("record_post"),
             notice,
@@ -69,6 +90,9 @@ class DeliveryLog:
             posted.status_code,
             posted.problem,
             list(finished),
+            posted.latency_ms,
+            answer_sealed,
+            asked,
         )
 
     async def failing_since(self, notice: UUID, endpoint: str) -> datetime | None:
@@ -90,3 +114,17 @@ class DeliveryLog:
             mailed.problem,
             list(finished),
         )
+
+    async def forget_answers(self) -> None:
+        """Forget receivers' answers that are older than ANSWERS_KEPT, at most ANSWERS_PER_SWEEP."""
+        await self._database.execute(statement("forget_answers"), ANSWERS_KEPT, ANSWERS_PER_SWEEP)
+
+    async def forget_for_ever(self, stop: asyncio.Event) -> None:
+        """Forget old answers now and then until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self.forget_answers()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                log.warning("deliveries.not_swept", problem=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), SWEEP_EVERY_S)

@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.asked import AskedLog
 from activities.outbox import (
     ORGANISATIONS_PER_POLL,
     Outbox,
@@ -81,7 +82,7 @@ class Dispatcher:
         self._client = client
         self._task_queue = task_queue
         self._monotonic = monotonic
-        self._woken: dict[str, _Wake] = {}
+        self._woken: dict[tuple[str, bool], _Wake] = {}
         self._below = ""
         self._unstartable: set[UUID] = set()
         self._failures = 0
@@ -118,10 +119,13 @@ class Dispatcher:
                 await connection.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
 
     async def poll(self, outbox: Outbox) -> None:
-        """Look at the outbox once: start what is to be started, wake whom something waits for."""
+        """Look at the outbox, and at what was asked for, once: start what is to be started, wake whom something waits
+        for.
+        """
         errors = await self._start_processes(outbox)
         waiting = await outbox.waiting_organisations(self._below)
         self._below = waiting[-1].organisation if len(waiting) == ORGANISATIONS_PER_POLL else ""
+        waiting = [*waiting, *await AskedLog(outbox.database).waiting()]
         errors += await self._wake_mailboxes(waiting)
         if errors:
             raise _TemporalAway from errors[0]
@@ -176,13 +180,13 @@ class Dispatcher:
         results = await _gather(self._wake(each) for each in due)
         for each, error in zip(due, results, strict=True):
             if error is None:
-                self._woken[each.organisation] = _Wake(each.position, now_s)
+                self._woken[each.organisation, each.asked] = _Wake(each.position, now_s)
             elif _is_refused(error):
                 log.error("dispatch.unwakeable", organisation=each.organisation)
         return _of_temporal(results)
 
     def _is_due(self, waiting: Waiting, now_s: float) -> bool:
-        last = self._woken.get(waiting.organisation)
+        last = self._woken.get((waiting.organisation, waiting.asked))
         if last is None:
             return True
         return now_s - last.at_s >= (FORGET_S if last.position == waiting.position else WAKE_EVERY_S)
@@ -193,7 +197,7 @@ class Dispatcher:
         One that was woken for these notices before is only made sure to run: it may be waiting for its next attempt,
         and a signal would end that wait.
         """
-        last = self._woken.get(waiting.organisation)
+        last = self._woken.get((waiting.organisation, waiting.asked))
         is_new = last is None or last.position != waiting.position
         await self._client.start_workflow(
             MAILBOX_WORKFLOW_TYPE,

@@ -61,31 +61,35 @@ class QueuedStart:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An organisation with undelivered notices, and the position of the newest of them."""
+    """An organisation with undelivered notices, and the position of the newest of them.
+
+    With `asked`: one whose mailbox has something else to do, and the number of the newest request.
+    """
 
     organisation: str
     position: int
+    asked: bool = False
 
 
 class Outbox:
     """Reads and marks of `ledger.outbox`, on a pool or on one connection."""
 
     def __init__(self, database: Queryable) -> None:
-        self._database = database
+        self.database = database
 
     async def next_notices(self, organisation: str) -> list[QueuedNotice | UnreadableNotice]:
         """The organisation's oldest undelivered notices, at most NOTICES_PER_BATCH, in order."""
-        rows = await self._database.fetch(statement("next_notices"), organisation, NOTICES_PER_BATCH)
+        rows = await self.database.fetch(statement("next_notices"), organisation, NOTICES_PER_BATCH)
         return [_notice(row) for row in rows]
 
     async def count_undelivered(self, organisation: str) -> int:
         """The length of the organisation's queue, counted up to QUEUE_COUNT_MAX."""
-        count = await self._database.fetchval(statement("count_undelivered"), organisation, QUEUE_COUNT_MAX)
+        count = await self.database.fetchval(statement("count_undelivered"), organisation, QUEUE_COUNT_MAX)
         return int(count)
 
     async def next_starts(self) -> list[QueuedStart | UnreadableNotice]:
         """The oldest processes that are to be started, at most STARTS_PER_POLL."""
-        rows = await self._database.fetch(statement("next_notices"), START_RECIPIENT, STARTS_PER_POLL)
+        rows = await self.database.fetch(statement("next_notices"), START_RECIPIENT, STARTS_PER_POLL)
         return [_start(row) for row in rows]
 
     async def waiting_organisations(self, below: str = "") -> list[Waiting]:
@@ -93,12 +97,12 @@ class Outbox:
 
         `below` continues after a page that was full.
         """
-        rows = await self._database.fetch(statement("waiting_organisations"), below, ORGANISATIONS_PER_POLL)
+        rows = await self.database.fetch(statement("waiting_organisations"), below, ORGANISATIONS_PER_POLL)
         return [Waiting(row["recipient"], row["position"]) for row in rows]
 
     async def mark_delivered(self, ids: Sequence[UUID]) -> None:
         """Nothing more is to be done for these entries. One that was marked before keeps its time."""
-        await self._database.execute(statement("mark_delivered"), ids)
+        await self.database.execute(statement("mark_delivered"), ids)
 
 
 def _notice(row: Any) -> QueuedNotice | UnreadableNotice:

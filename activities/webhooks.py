@@ -2,7 +2,8 @@
 
 A receiver's address is looked up once per session, every address found is checked, and the connection goes to
 exactly those addresses: a name that answers differently a moment later (DNS rebinding) changes nothing. Redirects are
-not followed, proxies from the environment are not used, and of an answer only its status and Retry-After are read.
+not followed, proxies from the environment are not used, and of an answer only its status, Retry-After and beginning are
+read.
 """
 
 import asyncio
@@ -10,9 +11,10 @@ import ipaddress
 import math
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -27,6 +29,7 @@ TIMEOUT_S = 30.0
 """For everything together: look-up, connection, request and answer."""
 PAYLOAD_BYTES_MAX = 20_000
 ANSWER_BYTES_MAX = 16_384
+ANSWER_BYTES_KEPT = 2_048
 ADDRESSES_MAX = 4
 RETRY_AFTER_MAX_S = 3_600.0
 RETRY_AFTER_DIGITS_MAX = 9
@@ -80,11 +83,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """How an attempt ended. `problem` is empty on success, and holds nothing that the receiver wrote."""
+    """How an attempt ended. `problem` is empty on success, and holds nothing that the receiver wrote.
+
+    `answer` is the beginning of what it wrote, at most ANSWER_BYTES_KEPT bytes; `latency_ms` is how long all of it
+    took, with the look-up of the name. Both are for the log only and make no difference between two outcomes.
+    """
 
     status_code: int | None = None
     problem: str = ""
     retry_after_s: float | None = None
+    latency_ms: int = field(default=0, compare=False)
+    answer: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def gone(self) -> bool:
@@ -174,6 +183,11 @@ class EndpointSession:
 
     async def post(self, message: Message) -> Posted:
         """Post `message` once. Every failure of the receiver or of the way to it is an answer, not an exception."""
+        started = time.monotonic()
+        posted = await self._post(message)
+        return replace(posted, latency_ms=math.ceil((time.monotonic() - started) * 1_000))
+
+    async def _post(self, message: Message) -> Posted:
         body = message.body()
         if len(body) > PAYLOAD_BYTES_MAX:
             return Posted(problem="the message is too large")
@@ -198,15 +212,16 @@ class EndpointSession:
     async def _send(self, request: httpx2.Request) -> Posted:
         response = await self._client.send(request, stream=True)
         try:
-            await _drain(response)
+            answer = await _drain(response)
         finally:
             await response.aclose()
         if response.is_success:
-            return Posted(response.status_code)
+            return Posted(response.status_code, answer=answer)
         return Posted(
             response.status_code,
             f"HTTP {response.status_code}",
             retry_after_s(response.headers.get("retry-after", ""), datetime.now(UTC)),
+            answer=answer,
         )
 
     def _headers(self, message: Message, body: bytes, now: datetime) -> dict[str, str]:
@@ -216,6 +231,8 @@ class EndpointSession:
         signatures = [Webhook(each).sign(msg_id=id_, timestamp=now, data=text) for each in secrets]
         return {
             "content-type": "application/json",
+            # What is kept of an answer must be readable without unpacking it.
+            "accept-encoding": "identity",
             "user-agent": USER_AGENT,
             "webhook-id": id_,
             "webhook-timestamp": str(math.floor(now.timestamp())),
@@ -239,13 +256,18 @@ class WebhookSender:
             yield EndpointSession(endpoint, client)
 
 
-async def _drain(response: httpx2.Response) -> None:
-    """Read a short answer to its end, so that the connection can be used again; a long one is cut off."""
-    read = 0
+async def _drain(response: httpx2.Response) -> bytes:
+    """Read a short answer to its end, so that the connection can be used again; a long one is cut off.
+
+    Gives its beginning.
+    """
+    read, beginning = 0, b""
     async for part in response.aiter_raw():
         read += len(part)
+        beginning += part[: ANSWER_BYTES_KEPT - len(beginning)]
         if read > ANSWER_BYTES_MAX:
-            return
+            break
+    return beginning
 
 
 def retry_after_s(header: str, now: datetime) -> float | None:

@@ -14,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api.idempotency import KEY_LIMIT
+from api.notices import notice_schema, webhooks_described
 from api.permissions import SCOPES
 from api.problems import MEDIA_TYPE, ProblemDocument, documented_all
 from api.routing import PublicRoute
@@ -50,6 +51,8 @@ _TAGS: Final = {
     "certificates": "结业证书, and how anybody verifies one.",
     "training-days": "Days by mode, person and 继续教育周期.",
     "webhooks": "Where notices are posted, and what became of them.",
+    "events": "The same notices, to be pulled instead of posted.",
+    "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
     "clock": "The application's time.",
@@ -83,6 +86,8 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
             "description": "`xj_<key id>_<secret>`. Scopes: " + ", ".join(f"`{scope}`" for scope in SCOPES) + ".",
         }
     }
+    schemas["Notice"] = notice_schema()
+    document["webhooks"] = webhooks_described()
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Problem{status}": response for status, response in documented_all().items()}
     for route in routes:

@@ -46,6 +46,8 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "bulletins:read": frozenset({"bureau", "county", "host"}),
     "webhooks:read": _EVERYBODY,
     "webhooks:write": _EVERYBODY,
+    "mailboxes:read": _BUREAU,
+    "mailboxes:write": _BUREAU,
     "ledger:audit": _EVERYBODY,
     "clock:read": _EVERYBODY,
     "clock:write": _BUREAU,

@@ -27,6 +27,7 @@ NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "未找到")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Not with this method", "不支持该方法")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being handled", "同一请求正在处理")
 ENDPOINTS_EXHAUSTED = ProblemType("too-many-endpoints", 409, "Too many webhook endpoints", "回调地址过多")
+ENDPOINT_DISABLED = ProblemType("endpoint-disabled", 409, "The webhook endpoint is disabled", "回调地址已停用")
 CLOCK_IS_REAL = ProblemType("clock-is-real", 409, "Real time cannot be moved", "真实时间不能调整")
 TOO_SLOW = ProblemType("body-too-slow", 408, "The body came too slowly", "请求体传输过慢")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large", "请求体过大")
@@ -66,6 +67,7 @@ _TECHNICAL = (
     METHOD_NOT_ALLOWED,
     IN_FLIGHT,
     ENDPOINTS_EXHAUSTED,
+    ENDPOINT_DISABLED,
     CLOCK_IS_REAL,
     TOO_SLOW,
     TOO_LARGE,

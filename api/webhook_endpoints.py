@@ -1,4 +1,4 @@
-"""Where an organisation wants its notices posted, and what became of them.
+"""Where an organisation wants its notices posted. What became of them: `api.webhook_deliveries`.
 
 A URL is checked here as far as its text goes; the sender looks the name up, checks every address it finds and connects
 to exactly those, so a name that answers differently later changes nothing.
@@ -7,24 +7,24 @@ to exactly those, so a name that answers differently later changes nothing.
 import base64
 import ipaddress
 import secrets
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
+from uuid import uuid5
 
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import problem_types
-from api.idempotency import Answer, OnceHere
+from api.idempotency import COMMAND_NAMESPACE, Answer, OnceHere
 from api.institutions import recording_of
-from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
 from api.problems import Problem, documented, not_found
-from api.registry import derived_id
+from api.registry import Recording, derived_id
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
-from domain.institution import WebhookEndpointRegistered
+from domain.institution import WebhookEndpointDisabled, WebhookEndpointRegistered, WebhookSecretRotated
 
 routes = router("/v1/webhook-endpoints", "webhooks")
 MAX_ENDPOINTS: Final = 10
@@ -37,7 +37,10 @@ IdInPath = Annotated[str, Path(pattern=r"^we_[a-z0-9]{16}$", description="The en
 Reader = Annotated[Caller, allowed("webhooks:read")]
 Writer = Annotated[Caller, allowed("webhooks:write")]
 
-_COLUMNS: Final = "id, url, event_types, created_at, disabled_at"
+_COLUMNS: Final = (
+    "id, url, event_types, created_at, disabled_at, disabled_because, "
+    "CASE WHEN former_secret_until > clock_timestamp() THEN former_secret_until END AS former_secret_until"
+)
 _COUNT: Final = (
     "SELECT count(*) FROM app.webhook_endpoints WHERE organisation = $1 AND disabled_at IS NULL AND id <> $2"
 )
@@ -46,9 +49,23 @@ INSERT INTO app.webhook_endpoints (id, organisation, url, secret_sealed, event_t
 VALUES ($1, $2, $3, $4, $5, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET secret_sealed = EXCLUDED.secret_sealed
 """
-_DELIVERIES: Final = """
-SELECT id, outbox_id, attempt, status_code, problem, at FROM app.deliveries
-WHERE organisation = $1 AND channel = 'webhook' AND endpoint = $2 AND id < $3 ORDER BY id DESC LIMIT $4
+
+
+_DISABLE: Final = """
+UPDATE app.webhook_endpoints SET disabled_at = clock_timestamp(), disabled_because = 'owner'
+WHERE id = $1 AND organisation = $2 AND disabled_at IS NULL
+"""
+# Sent again under the same Idempotency-Key after a crash, the secret is made once more: nobody has seen the first one,
+# and the former one is still the one that the receiver knows.
+_ROTATE: Final = """
+UPDATE app.webhook_endpoints
+SET secret_sealed = $3, former_secret_until = CASE WHEN $4 THEN clock_timestamp() + $5::interval END,
+    former_secret_sealed = CASE
+        WHEN NOT $4 THEN NULL WHEN rotated_by = $6 THEN former_secret_sealed ELSE secret_sealed
+    END,
+    rotated_by = $6
+WHERE id = $1 AND organisation = $2 AND disabled_at IS NULL
+RETURNING former_secret_until
 """
 
 
@@ -69,6 +86,10 @@ class EndpointOut(BaseModel):
     event_types: list[str] | None
     created_at: datetime
     disabled_at: datetime | None
+    disabled_because: Literal["owner", "gone", "failing"] | None = Field(
+        description="`gone`: it answered 410; `failing`: it took nothing for five days; `owner`: on request."
+    )
+    former_secret_until: datetime | None = Field(description="Until then the secret before the current one signs too.")
 
 
 class NewEndpointOut(BaseModel):
@@ -80,14 +101,20 @@ class NewEndpointOut(BaseModel):
     secret: str = Field(examples=["whsec_…"])
 
 
-class DeliveryOut(BaseModel):
-    """One attempt to post a notice. `problem` is empty when the receiver took it."""
+class RotateSecret(BaseModel):
+    """How long the secret that is replaced signs beside the new one: 0 when it is known to others."""
 
-    notice: str = Field(description="The notice's id, which is the `webhook-id` header of every attempt.")
-    attempt: int
-    status_code: int | None
-    problem: str
-    at: datetime
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    overlap_hours: Annotated[int, Field(ge=0, le=24)] = 24
+
+
+class RotatedOut(BaseModel):
+    """The new secret, shown this once. Both sign until `former_secret_until`."""
+
+    id: str
+    secret: str = Field(examples=["whsec_…"])
+    former_secret_until: datetime | None
 
 
 class EndpointList(BaseModel):
@@ -125,7 +152,7 @@ async def register_webhook_endpoint(
         require_public_url(body.url, allow_loopback=services.settings.webhook_allow_loopback)
         id_ = f"we_{derived_id(once.command_id())}"
         await _require_room(services, caller, id_)
-        secret = f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+        secret = _new_secret()
         event = WebhookEndpointRegistered(endpoint=id_, url=body.url, registered_by=str(caller.actor))
         await services.registry.record(caller.organisation, event, await recording_of(services, once))
         sealed = services.box.seal(id_, secret.encode())
@@ -144,7 +171,7 @@ async def register_webhook_endpoint(
 )
 async def get_webhook_endpoint(endpoint: IdInPath, caller: Reader, services: ServicesHere) -> EndpointOut:
     """One of the caller's own endpoints."""
-    return await _own(services, caller, endpoint)
+    return await own_endpoint(services, caller, endpoint)
 
 
 @routes.delete(
@@ -156,45 +183,72 @@ async def get_webhook_endpoint(endpoint: IdInPath, caller: Reader, services: Ser
 )
 async def disable_webhook_endpoint(endpoint: IdInPath, caller: Writer, services: ServicesHere) -> Response:
     """Nothing is posted there any more; its log stays. Again changes nothing."""
-    await _own(services, caller, endpoint)
-    await services.pool.execute(
-        "UPDATE app.webhook_endpoints SET disabled_at = clock_timestamp() "
-        "WHERE id = $1 AND organisation = $2 AND disabled_at IS NULL",
-        endpoint,
-        caller.organisation,
-    )
+    found = await own_endpoint(services, caller, endpoint)
+    if found.disabled_at is None:
+        by = str(caller.actor)
+        recording = Recording(
+            command_id=uuid5(COMMAND_NAMESPACE, f"disable {endpoint}"),
+            digest=f"disable {endpoint}",
+            actor=by,
+            now=await services.clock.now(),
+        )
+        event = WebhookEndpointDisabled(endpoint=endpoint, because="owner", disabled_by=by)
+        await services.registry.record(caller.organisation, event, recording)
+        await services.pool.execute(_DISABLE, endpoint, caller.organisation)
     return Response(status_code=204)
 
 
-@routes.get(
-    "/{endpoint}/deliveries",
-    operation_id="list_webhook_deliveries",
-    summary="List delivery attempts",
-    responses=documented(404),
+@routes.post(
+    "/{endpoint}/rotate-secret",
+    operation_id="rotate_webhook_secret",
+    summary="Replace an endpoint's secret",
+    response_model=RotatedOut,
+    responses=documented(400, 404, 409, 413, 415),
 )
-async def list_webhook_deliveries(
-    endpoint: IdInPath, caller: Reader, services: ServicesHere, window: WindowHere
-) -> Page[DeliveryOut]:
-    """Every attempt to post a notice there, the newest first."""
-    await _own(services, caller, endpoint)
-    before = int(window.after) if window.after.isdecimal() and len(window.after) < 19 else 2**63 - 1
-    rows = await services.pool.fetch(_DELIVERIES, caller.organisation, endpoint, before, window.limit + 1)
-    more = len(rows) > window.limit
-    page = rows[: window.limit]
-    return Page(items=[_delivery(row) for row in page], next=next_cursor(str(page[-1]["id"]) if more else None))
+async def rotate_webhook_secret(
+    endpoint: IdInPath, body: RotateSecret, caller: Writer, services: ServicesHere, once: OnceHere
+) -> Response:
+    """Messages carry a signature by the new secret from now on, and one by the former until the overlap is over.
+
+    A third secret, from a rotation within the overlap of another one, is dropped.
+    """
+
+    async def run() -> Answer:
+        if (await own_endpoint(services, caller, endpoint)).disabled_at is not None:
+            raise endpoint_disabled()
+        secret = _new_secret()
+        by = str(caller.actor)
+        event = WebhookSecretRotated(endpoint=endpoint, overlap_hours=body.overlap_hours, rotated_by=by)
+        await services.registry.record(caller.organisation, event, await recording_of(services, once))
+        sealed = services.box.seal(endpoint, secret.encode())
+        overlap = timedelta(hours=body.overlap_hours)
+        until = await services.pool.fetchval(
+            _ROTATE, endpoint, caller.organisation, sealed, body.overlap_hours > 0, overlap, once.command_id()
+        )
+        shown = RotatedOut(id=endpoint, secret=secret, former_secret_until=until)
+        return Answer(shown.model_dump(mode="json"))
+
+    return await once.answer(run, secret=True)
 
 
-def _delivery(row: Any) -> DeliveryOut:
-    return DeliveryOut(
-        notice=str(row["outbox_id"]),
-        attempt=row["attempt"],
-        status_code=row["status_code"],
-        problem=row["problem"],
-        at=row["at"],
+def _new_secret() -> str:
+    return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
+
+
+def endpoint_disabled() -> Problem:
+    """Nothing is posted to this endpoint any more."""
+    fault = Fault(
+        "endpoint_disabled",
+        "This endpoint is disabled.",
+        "该回调地址已停用。",
+        "Register a new one.",
+        "请登记新的回调地址。",
     )
+    return Problem(problem_types.ENDPOINT_DISABLED, fault)
 
 
-async def _own(services: Services, caller: Caller, endpoint: str) -> EndpointOut:
+async def own_endpoint(services: Services, caller: Caller, endpoint: str) -> EndpointOut:
+    """The endpoint, if it is one of the caller's organisation. Raises Problem `not-found`."""
     row = await services.pool.fetchrow(
         f"SELECT {_COLUMNS} FROM app.webhook_endpoints WHERE id = $1 AND organisation = $2",  # noqa: S608
         endpoint,

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import growth, imports, ledger, lifecycle
+from benchmarks import growth, imports, ledger, lifecycle, webhooks
 
 BENCHMARKS = {
     "growth": growth.main,
     "imports": imports.main,
     "ledger": ledger.main,
     "lifecycle": lifecycle.main,
+    "webhooks": webhooks.main,
 }
 
 

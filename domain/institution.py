@@ -96,6 +96,62 @@ class HostReinstated(Event):
     reasons: str
 
 
+class WebhookSecretRotated(Event):
+    """An endpoint has a new secret; the former one signs beside it for `overlap_hours`."""
+
+    type: ClassVar[str] = "institution.webhook_secret_rotated"
+    endpoint: str
+    overlap_hours: int
+    rotated_by: str
+
+
+class WebhookEndpointDisabled(Event):
+    """Nothing is posted to an endpoint any more: by its owner, because it answered 410, or after days of failure."""
+
+    type: ClassVar[str] = "institution.webhook_endpoint_disabled"
+    endpoint: str
+    because: Literal["owner", "gone", "failing"]
+    disabled_by: str
+
+
+class MailboxPaused(Event):
+    """Nothing is sent to the organisation until its mailbox is resumed."""
+
+    type: ClassVar[str] = "institution.mailbox_paused"
+    reason: str
+    paused_by: str
+
+
+class MailboxResumed(Event):
+    """The organisation's notices are sent again."""
+
+    type: ClassVar[str] = "institution.mailbox_resumed"
+    reason: str
+    resumed_by: str
+
+
+class NoticeSkipped(Event):
+    """A notice is not sent any more, on whatever way it was still to go."""
+
+    type: ClassVar[str] = "institution.notice_skipped"
+    notice: str
+    reason: str
+    skipped_by: str
+
+
+class NoticesRedelivered(Event):
+    """Notices are posted once more to an endpoint, because somebody asked for it: one, or those of a span of time."""
+
+    type: ClassVar[str] = "institution.notices_redelivered"
+    endpoint: str
+    notice: str | None = None
+    since: str | None = None
+    before: str | None = None
+    missing_only: bool = False
+    reason: str = ""
+    asked_by: str
+
+
 EVENTS = EventCatalogue(
     InstitutionRegistered,
     KeyIssued,
@@ -105,4 +161,10 @@ EVENTS = EventCatalogue(
     InstitutionClosed,
     HostSuspended,
     HostReinstated,
+    WebhookSecretRotated,
+    WebhookEndpointDisabled,
+    MailboxPaused,
+    MailboxResumed,
+    NoticeSkipped,
+    NoticesRedelivered,
 )

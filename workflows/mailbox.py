@@ -5,17 +5,30 @@
                │             └─► failed ───────► waits by the schedule, or until there is something new
                └───────────────────────────────────────────┘
 
-What was delivered is known to the database, not to this workflow: it can be lost and started again at any moment.
+An operator pauses it, resumes it, skips a notice or has some posted once more by an Update, from the Temporal UI or by
+the API. What was delivered, asked and stopped is known to the database, not to this workflow: it can be lost and
+started again at any moment.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from workflows.messages import MAILBOX_WORKFLOW_TYPE, BatchResult, DeliverBatch, MailboxStart
+    from workflows.messages import (
+        MAILBOX_WORKFLOW_TYPE,
+        BatchResult,
+        DeliverBatch,
+        MailboxAnswer,
+        MailboxCommand,
+        MailboxOrder,
+        MailboxStart,
+        Redeliver,
+        SkipNotice,
+    )
 
 SCHEDULE = (
     timedelta(0),
@@ -41,6 +54,7 @@ BATCH_HEARTBEAT = timedelta(seconds=90)
 """Longer than the longest single send, so that only a lost worker misses it."""
 BATCH_RETRY = RetryPolicy(maximum_interval=timedelta(seconds=30), maximum_attempts=5)
 """For our own database or worker; a receiver's failure is an answer of the activity and waits by the schedule."""
+ORDER_TIMEOUT = timedelta(seconds=30)
 SUMMARY_BYTES_MAX = 200
 
 
@@ -55,24 +69,87 @@ class Mailbox:
         self._woken = False
         self._left = 0
         self._last_problem = ""
+        self._problems: tuple[str, ...] = ()
+        self._paused = ""
+        self._resumed = False
         self._next_attempt: datetime | None = None
 
     @workflow.signal(description="There are new notices for this organisation.")
     def wake(self) -> None:
         self._woken = True
 
+    @workflow.update(description='Send nothing until it is resumed: {"reason": "…"}. The batch under way is finished.')
+    async def pause(self, command: MailboxCommand) -> MailboxAnswer:
+        answer = await self._carry_out("pause", command)
+        self._paused = f"by {command.actor}: {command.reason}"
+        self._show()
+        return answer
+
+    @workflow.update(description='Go on with sending, at once: {"reason": "…"}.')
+    async def resume(self, command: MailboxCommand) -> MailboxAnswer:
+        answer = await self._carry_out("resume", command)
+        self._paused, self._woken, self._resumed = "", True, True
+        return answer
+
+    @workflow.update(description='Do not send this notice any more: {"notice": "<webhook-id>", "reason": "…"}.')
+    async def skip(self, command: SkipNotice) -> MailboxAnswer:
+        answer = await self._carry_out("skip", command, notice=command.notice)
+        self._woken = True
+        return answer
+
+    @workflow.update(
+        description='Post once more: {"endpoint": "we_…", "notice": "<webhook-id>", "reason": "…"}, or with "since" '
+        'and "before" instead of "notice"; "missing_only": true leaves out what was taken.'
+    )
+    async def redeliver(self, command: Redeliver) -> MailboxAnswer:
+        what = command.model_dump(include={"endpoint", "notice", "since", "before", "missing_only"})
+        answer = await self._carry_out("redeliver", command, **what)
+        self._woken = True
+        return answer
+
+    async def _carry_out(self, kind: str, command: MailboxCommand, **what: Any) -> MailboxAnswer:
+        order = MailboxOrder.model_validate(
+            {
+                "kind": kind,
+                "organisation": self._organisation,
+                "command_id": command.command_id or workflow.uuid4(),
+                "actor": command.actor,
+                "reason": command.reason,
+                **what,
+            }
+        )
+        answer: MailboxAnswer = await workflow.execute_activity(
+            "carry_out_mailbox_order",
+            order,
+            result_type=MailboxAnswer,
+            start_to_close_timeout=ORDER_TIMEOUT,
+            retry_policy=BATCH_RETRY,
+            summary=_short(f"{kind} · {command.actor} · {command.reason}"),
+        )
+        return answer
+
     @workflow.run
     async def run(self, start: MailboxStart) -> None:
         """Ends when a batch has left nothing and nobody has woken the mailbox meanwhile."""
         for _ in range(BATCHES_PER_RUN):
-            self._woken = False
+            self._woken = self._resumed = False
             result = await self._deliver()
+            if result.paused:
+                # A batch that was begun before the mailbox was resumed may say that it is stopped.
+                if not self._resumed:
+                    await self._stay_paused()
+                if self._paused:
+                    break
+                continue
             if result.problem and result.left:
                 await self._rest(result)
                 continue
             self._attempt, self._next_attempt = 0, None
             if not result.left and not self._woken:
-                return
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                if not self._woken:
+                    return
+        await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(MailboxStart(organisation=self._organisation, attempt=self._attempt))
 
     async def _deliver(self) -> BatchResult:
@@ -99,7 +176,14 @@ class Mailbox:
             # Without this a notice that nothing can be done about would be tried without a pause, for ever.
             result = result.model_copy(update={"problem": "nothing could be delivered"})
         self._left, self._last_problem = result.left, result.problem
+        self._paused = "" if self._resumed else result.paused
+        self._problems = result.problems
         return result
+
+    async def _stay_paused(self) -> None:
+        """Wait until it is resumed, or until so much has happened meanwhile that a new run is due."""
+        self._show()
+        await workflow.wait_condition(lambda: not self._paused or workflow.info().is_continue_as_new_suggested())
 
     async def _rest(self, result: BatchResult) -> None:
         """Wait for the next attempt of the schedule, or until something new has come.
@@ -134,6 +218,11 @@ class Mailbox:
             lines.append(f"- next attempt: number {self._attempt + 1}")
             if self._next_attempt is not None:
                 lines[-1] += f", by {self._next_attempt:%Y-%m-%d %H:%M:%S} UTC"
+        others = [each for each in self._problems if each != self._last_problem]
+        if others:
+            lines += ["", "Other ways that failed:", *(f"- {each}" for each in others)]
+        if self._paused:
+            lines[1:1] = [f"- **paused** {self._paused}", "- to go on: Update `resume`"]
         workflow.set_current_details("\n".join(lines))
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from domain.decision import Actor, Refusal
 from domain.numbers import parse_stream_name, stream_name
@@ -154,12 +154,85 @@ class DeliverBatch(WorkflowMessage):
 
 
 class BatchResult(WorkflowMessage):
-    """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data."""
+    """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data.
+
+    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped.
+    """
 
     delivered: int
     left: int
     problem: str = ""
     retry_after_seconds: float | None = None
+    problems: tuple[str, ...] = ()
+    paused: str = ""
+
+
+LONG_NUMBER = 7
+"""So many digits in a row, spaces and hyphens aside, may be somebody's telephone or identity number."""
+
+
+class MailboxCommand(WorkflowMessage):
+    """What an operator tells a mailbox, from the Temporal UI or by the API: the argument of each of its Updates.
+
+    Sent from the UI, only `reason` need be given (and what the Update is about). `reason` names nobody.
+    """
+
+    reason: str = Field(min_length=1, max_length=200)
+    actor: str = Field(default="operator:temporal", min_length=1, max_length=400)
+    command_id: UUID | None = None
+
+    @field_validator("reason")
+    @classmethod
+    def _names_nobody(cls, reason: str) -> str:
+        run = 0
+        for character in reason:
+            run = run + 1 if character.isdigit() else run if character in " -" else 0
+            if run >= LONG_NUMBER:
+                raise ValueError("the reason holds a long number: telephone and identity numbers have no place here")
+        return reason
+
+
+class SkipNotice(MailboxCommand):
+    """The notice, by its id (`webhook-id`), is not sent any more."""
+
+    notice: UUID
+
+
+class Redeliver(MailboxCommand):
+    """Notices are posted once more to an endpoint: one by its id, or those from `since` and before `before`.
+
+    With `missing_only` those that the endpoint has taken are left out.
+    """
+
+    endpoint: str = Field(max_length=100)
+    notice: UUID | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    missing_only: bool = False
+
+
+class MailboxOrder(WorkflowMessage):
+    """The input of `carry_out_mailbox_order`: one command, under the id that makes a repetition harmless."""
+
+    kind: Literal["pause", "resume", "skip", "redeliver"]
+    organisation: str
+    command_id: UUID
+    actor: str
+    reason: str
+    notice: UUID | None = None
+    endpoint: str = ""
+    since: datetime | None = None
+    before: datetime | None = None
+    missing_only: bool = False
+
+
+class MailboxAnswer(WorkflowMessage):
+    """What became of an operator's command. `known` is false when what it is about is not there; `count` is how many
+    notices it is about.
+    """
+
+    known: bool = True
+    count: int = 0
 
 
 class BulletinRun(WorkflowMessage):

@@ -1,5 +1,5 @@
 -- The log of what was sent to whom, and with what success. It holds references only: a teacher's address, name or
--- number never stands here, nor does what a receiver answered.
+-- number never stands here. What a receiver answered is sealed (002_webhooks.sql).
 CREATE SCHEMA IF NOT EXISTS app;
 
 -- `endpoint` is the webhook endpoint's id, or the id of the mail that carried the notice. `problem` is empty once the
@@ -19,9 +19,6 @@ CREATE TABLE IF NOT EXISTS app.deliveries (
     CHECK (problem <> '' OR status_code BETWEEN 200 AND 299)
 );
 
--- Every webhook attempt has its row; a notice reaches an endpoint once.
-CREATE UNIQUE INDEX IF NOT EXISTS deliveries_posted_once
-    ON app.deliveries (outbox_id, endpoint) WHERE channel = 'webhook' AND problem = '';
 -- A mail has one row per notice in it, whose attempts are counted: a mail server that is down for a day would fill
 -- the log otherwise.
 CREATE UNIQUE INDEX IF NOT EXISTS deliveries_mailed_once

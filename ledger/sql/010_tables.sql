@@ -93,6 +93,8 @@ CREATE TABLE IF NOT EXISTS ledger.outbox (
 );
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_once ON ledger.outbox (recipient, dedup) WHERE dedup <> '';
 CREATE INDEX IF NOT EXISTS outbox_pending ON ledger.outbox (recipient, position) WHERE delivered_at IS NULL;
+-- What a recipient pulls, page by page, delivered or not.
+CREATE INDEX IF NOT EXISTS outbox_of_recipient ON ledger.outbox (recipient, position);
 
 -- Signed roots. `frontier` holds the roots of the perfect subtrees (32 bytes each, largest first) at this size, from
 -- which the next seal goes on; it adds up to `root` or it is not used.

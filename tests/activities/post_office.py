@@ -13,13 +13,16 @@ import asyncpg
 from temporalio.testing import ActivityEnvironment
 
 from activities.email import Mailer, MailServer
+from activities.institution_book import InstitutionBook
 from activities.mailbox import MailboxActivities
+from activities.mailbox_orders import MailboxOrders
 from activities.webhooks import WebhookSender
+from clock import SystemClock
 from ledger.store import Ledger
 from ledger.types import Append, Appended, NewEvent, OutboxEntry, StreamWrite
 from ledger.vault import Vault
 from migrations import migrate
-from secrets_box import open_secret, seal_secret
+from secrets_box import SecretsBox, open_secret, seal_secret
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
 from workflows.messages import BatchResult, DeliverBatch
 
@@ -41,6 +44,7 @@ class PostOffice:
     webhooks: WebhookReceiver
     mails: MailReceiver
     activities: MailboxActivities
+    orders: MailboxOrders
 
     async def organisation(self, id_: str, *, email: str | None = None) -> str:
         """Register an organisation as the projection would; an empty e-mail is allowed."""
@@ -150,7 +154,11 @@ async def open_post_office(database_url: str, faults: Faults | None = None) -> A
             webhooks=WebhookSender(allow_loopback=True),
             mailer=Mailer(MailServer(mails.host, mails.port, "xunji@example.org")),
             open_secret=partial(open_secret, MASTER_KEY),
+            seal=SecretsBox(MASTER_KEY).seal,
+            book=InstitutionBook(ledger),
+            clock=SystemClock(),
         )
-        yield PostOffice(pool, ledger, vault, webhooks, mails, activities)
+        orders = MailboxOrders(pool, InstitutionBook(ledger), SystemClock())
+        yield PostOffice(pool, ledger, vault, webhooks, mails, activities, orders)
     await mails.stop()
     await webhooks.stop()

@@ -29,6 +29,7 @@ NOTICES_OF_THEIR_OWN = {
     "nomination.received",
     "trainee.dates_overlap",
     "trainee.selected",
+    "webhook.test",
 }
 """Types of notices that are not also types of events, or of events of other books."""
 SILENT = {

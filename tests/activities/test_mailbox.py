@@ -155,7 +155,7 @@ async def test_an_endpoint_that_fails_for_days_is_disabled(office: PostOffice) -
     await office.tell("s1")
 
     assert "HTTP 500" in (await office.deliver("s1")).problem
-    await office.pool.execute("UPDATE app.deliveries SET at = at - interval '75 hours 36 minutes'")
+    await office.pool.execute("UPDATE app.deliveries SET at = at - interval '5 days 1 minute'")
     assert (await office.deliver("s1")).left == 0
 
     assert await office.pool.fetchval("SELECT disabled_at FROM app.webhook_endpoints WHERE id = $1", endpoint)
@@ -291,7 +291,7 @@ async def test_a_teacher_put_off_by_his_server_is_tried_again_and_others_go_on(o
     office.mails.refuse(EMAIL, "452 mailbox full")
     await office.tell("s1", "trainee.enrolled", person=await office.person(name=NAME, email=EMAIL))
     assert (await office.deliver("s1")).left == 1
-    await office.pool.execute("UPDATE app.deliveries SET first_at = first_at - interval '75 hours 36 minutes'")
+    await office.pool.execute("UPDATE app.deliveries SET first_at = first_at - interval '5 days 1 minute'")
     assert (await office.deliver("s1")).left == 0
     assert "转交学员本人" in office.mails.received("s1@example.org")[-1].text
 

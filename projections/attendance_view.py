@@ -31,4 +31,4 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     return columns | where
 
 
-ATTENDANCE = View("attendance", "number", _number, _apply, TypeAdapter(AttendanceDay))
+ATTENDANCE = View("attendance", "number", _number, _apply, TypeAdapter(AttendanceDay), per_stream=True)

@@ -31,4 +31,4 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     return {**row, **changed, **where}
 
 
-PERSONS = View("persons", "id", _id, _apply)
+PERSONS = View("persons", "id", _id, _apply, per_stream=True)

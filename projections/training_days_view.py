@@ -30,4 +30,4 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
     }
 
 
-TRAINING_DAYS = View("training_days", "number", _number, _apply)
+TRAINING_DAYS = View("training_days", "number", _number, _apply, per_stream=True)

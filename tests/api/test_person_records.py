@@ -104,7 +104,7 @@ async def test_case_9_permits_are_accepted_by_their_kind_and_old_numbers_complet
     assert "H12345678" not in refused.text
 
 
-async def test_case_10_and_11_a_number_says_nothing_of_the_county_and_telephones_repeat(stack: API) -> None:
+async def test_cases_10_to_11_a_number_says_nothing_of_the_county_and_telephones_repeat(stack: API) -> None:
     elsewhere = identity_number(6, "110101")
     body = nomination(stack, 6, person={"identity_number": elsewhere, "telephone": "13800000000"})
     await done(await stack.post(SCHOOL, "/v1/nominations", body))

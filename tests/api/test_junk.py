@@ -68,6 +68,8 @@ def _fits(path: str, address: str) -> bool:
         "quotas": ":410181/",
         "campaigns": "2022-zhengzhou/",
         "people": "-4000-",
+        "webhook-endpoints": "we_",
+        "mailboxes": "410181/",
     }
     return part[path.split("/")[2]] in address
 

@@ -23,12 +23,11 @@ from clock import Clock
 from domain.decision import Actor, Refusal
 from domain.plan import Plan
 from event_schemas import SCHEMAS
-from ledger.schema import migrate as migrate_ledger
 from ledger.store import Ledger
+from migrations import STEPS
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from projections.plans import PlanStore
-from projections.schema import migrate as migrate_projections
 from tests.specification import the_plan
 from workflows.campaign import CampaignWorkflow
 from workflows.messages import WORKFLOW_TYPES, CommandMessage, ProcessKind, ProcessStart, Receipt, workflow_id
@@ -143,8 +142,8 @@ CoreFactory = Callable[..., AbstractAsyncContextManager[Core]]
 async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
     """A factory: `async with core_on(client, clock) as core`."""
     connection = await asyncpg.connect(database_url)
-    await migrate_ledger(connection)
-    await migrate_projections(connection)
+    for step in STEPS:
+        await step(connection)
     await connection.close()
 
     @asynccontextmanager

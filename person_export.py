@@ -222,7 +222,8 @@ async def _opened(
     for event in events:
         data = dict(event.data)
         sealed = data.pop("sealed", None)
-        if sealed is not None:
+        # An objection that came through its organisation has no words of the person's own, and nothing sealed.
+        if sealed:
             try:
                 fields = await vault.open(subject, sealed)
             except SubjectErased:

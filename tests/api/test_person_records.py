@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import orjson
 
+from database import sealer_pool
 from ledger.seal import Sealer, public_key_of
 from ledger.verify import verify
 from person_records import ErasureSweep
@@ -240,7 +241,8 @@ async def test_case_67_after_an_erasure_the_statistics_and_the_ledger_hold(stack
     assert later["counties"] == bulletin["counties"]
     assert (await stack.get(BUREAU, f"/v1/trainees/{number}/explanation")).json()["facts_kept"] is True
     signing_key = key_bytes(stack.settings.signing_key)
-    await Sealer(stack.services.pool, signing_key, "test", stack.settings.state_dir / "checkpoints").seal_due()
+    async with sealer_pool(stack.settings, min_size=1, max_size=2) as sealing:
+        await Sealer(sealing, signing_key, "test", stack.settings.state_dir / "checkpoints").seal_due()
     reports = await verify(stack.services.pool, public_key_of(signing_key))
     assert {"people", stack.plan.id} <= {each.book for each in reports}
     assert all(each.problem is None for each in reports)

@@ -375,6 +375,12 @@ INSTITUTION_LIFE: tuple[Event, ...] = (
     institution.KeyIssued(key="k1", scopes=("trainees",), issued_by="bureau:zzedu"),
     institution.KeyRevoked(key="k1", revoked_by="bureau:zzedu"),
     institution.WebhookEndpointRegistered(endpoint="e1", url="https://hook.example.invalid/", registered_by=BY),
+    institution.WebhookSecretRotated(endpoint="e1", overlap_hours=24, rotated_by=BY),
+    institution.MailboxPaused(reason="moving", paused_by="bureau:zzedu"),
+    institution.NoticeSkipped(notice="n1", reason="sent by hand", skipped_by="bureau:zzedu"),
+    institution.NoticesRedelivered(endpoint="e1", notice="n2", asked_by=BY),
+    institution.MailboxResumed(reason="moved", resumed_by="bureau:zzedu"),
+    institution.WebhookEndpointDisabled(endpoint="e1", because="owner", disabled_by=BY),
     institution.InstitutionContactChanged(by="bureau:zzedu", email="new@example.invalid"),
     institution.InstitutionClosed(by="bureau:zzedu", successor="410182", document="doc-10"),
     institution.HostSuspended(

@@ -9,7 +9,7 @@ clear: hand it to him, and do not log it.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -68,8 +68,6 @@ SELECT owner, lower(period) AS starts, upper(period) AS until FROM ledger.blocks
 WHERE key = $1 ORDER BY owner, period LIMIT $2
 """
 
-_BARRED_UNTIL: Final = "SELECT max(upper(period)) FROM ledger.blocks WHERE key = $1 AND upper(period) > $2"
-
 
 class PersonExportError(Exception):
     """The root of this module's errors. None of them repeats an identity number."""
@@ -126,12 +124,6 @@ async def export_person(
         "notices": notices,
         "not_searched": [{"book": each.book, "place": each.place} for each in elsewhere],
     }
-
-
-async def barred_until(pool: "asyncpg.Pool[Any]", subject: UUID, today: date) -> date | None:
-    """The day on which the last restriction of the person ends, None when none runs or is to come on `today`."""
-    until: date | None = await pool.fetchval(_BARRED_UNTIL, restriction_key(subject), today)
-    return until
 
 
 async def identity_number_of(pool: "asyncpg.Pool[Any]", vault: Vault, subject: UUID) -> str | None:

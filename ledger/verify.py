@@ -50,8 +50,8 @@ Problem = Literal[
 
 # The end of the envelope as the columns would have it, from "effective_at" on, and the end of what stands before the
 # correlation id. Only where the bytes are not like this are they parsed. Canonical bytes end at the top level, so
-# nothing inside the data can pass for it. Times are told in UTC and mostly once: where both are one instant,
-# `effective` is NULL. (to_char would spell them more plainly, at five times the cost.)
+# nothing inside the data can pass for it. Times are told in UTC, and spelt once where both are one instant. (to_char
+# would spell them more plainly, at five times the cost. Each OFFSET keeps the planner from spelling a time again.)
 _TIME: Final = "overlay(CASE length({0}) WHEN 19 THEN {0} || '.000000' ELSE rpad({0}, 26, '0') END PLACING 'T' FROM 11)"
 _EVENTS: Final = f"""
 SELECT sequence, leaf_hash, body,

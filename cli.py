@@ -15,6 +15,7 @@ from explain_cli import explain
 from ledger_books_cli import attach, books, close, detach
 from ledger_cli import ledger_app
 from ledger_keys_cli import rotate_index_key, rotate_master_key
+from ledger_privacy_cli import erase, person
 from ledger_trust_cli import add_trust_commands
 from settings import SettingsError
 from views_cli import add_to as add_view_commands
@@ -25,7 +26,7 @@ add_trust_commands(ledger_app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
 app.command()(demo)
-for each in (books, close, detach, attach, rotate_master_key, rotate_index_key):
+for each in (person, erase, books, close, detach, attach, rotate_master_key, rotate_index_key):
     ledger_app.command()(each)
 add_view_commands(ledger_app)
 app.command()(explain)

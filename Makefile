@@ -70,7 +70,7 @@ imports: $(VENV)/.installed-dev ## check what may import what
 
 .PHONY: events
 events: $(VENV)/.installed ## write docs/events/catalogue.json: every event of every version that must be read for ever
-	@$(PY) event_catalogue.py
+	@$(PY) -m docgen.event_catalogue
 
 .PHONY: lock
 lock: ## choose versions anew: requirements*.in -> requirements*.lock (needs uv)

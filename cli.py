@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from command_line import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
-from demo import demo
+from command_line.explain import explain
+from command_line.ledger import ledger_app
+from command_line.ledger_books import attach, books, close, detach
+from command_line.ledger_keys import rotate_index_key, rotate_master_key
+from command_line.ledger_privacy import erase, person
+from command_line.ledger_trust import add_trust_commands
+from command_line.shared import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
+from command_line.views import add_to as add_view_commands
+from demo.run import demo
 from domain.plan import Plan
 from domain.plan_loader import PlanError, load_plan
-from explain_cli import explain
-from ledger_books_cli import attach, books, close, detach
-from ledger_cli import ledger_app
-from ledger_keys_cli import rotate_index_key, rotate_master_key
-from ledger_privacy_cli import erase, person
-from ledger_trust_cli import add_trust_commands
 from settings import SettingsError
-from views_cli import add_to as add_view_commands
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=True)
@@ -115,7 +115,7 @@ def key(
 @app.command()
 def recover(state: State = None, as_json: AsJSON = False) -> None:
     """Make every unfinished case's workflow run again, from the ledger alone."""
-    from recovery import recover as recover_all
+    from services.recovery import recover as recover_all
 
     async def work() -> int:
         report = await recover_all(configured(state))
@@ -132,7 +132,7 @@ def recover(state: State = None, as_json: AsJSON = False) -> None:
 @app.command()
 def reconcile(state: State = None, as_json: AsJSON = False) -> None:
     """Compare every unfinished case with its workflow; exit code 1 when they differ."""
-    from recovery import reconcile as reconcile_all
+    from services.recovery import reconcile as reconcile_all
 
     async def work() -> int:
         drifts = await reconcile_all(configured(state))

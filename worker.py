@@ -44,11 +44,11 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import sealer_of, witnessing_of
 from observability import configure_logging
-from person_records import ErasureSweep, PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from schedules import ensure_schedules
 from secrets_box import SecretsBox, open_secret
+from services.person_records import ErasureSweep, PersonRecords
 from settings import Settings, former_keys, key_bytes, load_settings
 from signed_links import SignedLinks
 from temporal_client import connect

@@ -63,10 +63,10 @@ from database import application_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import witness_service_of
-from person_records import PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.person_records import PersonRecords
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
 from temporal_client import connect

@@ -16,8 +16,8 @@ from api.services import ServicesHere, allowed
 from domain.explanation import Explanation
 from domain.priority import Standing, standings
 from domain.trainee_messages import Code
-from explanations import explanation_of
 from projections import trainees_in_order as view
+from services.explanations import explanation_of
 
 trainee_routes = router("/v1/trainees", "trainees")
 routes = router("/v1/nominations", "nominations")

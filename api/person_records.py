@@ -28,8 +28,8 @@ from domain.refusals import refuse
 from domain.trainee_messages import Code, Text
 from domain.trainee_review_messages import Officer
 from ledger.errors import SubjectErased
-from person_records import Recording
 from projections import persons as view
+from services.person_records import Recording
 
 routes = router("/v1/people", "people")
 

@@ -20,10 +20,10 @@ from clock import Clock
 from ledger.store import Ledger
 from ledger.vault import Vault
 from ledger.witness import WitnessService
-from person_records import PersonRecords
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.person_records import PersonRecords
 from settings import Settings
 from signed_links import SignedLinks
 from spreadsheets.process import SpreadsheetProcesses

@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from benchmarks import rebuilding
 from benchmarks.ledger import CREATE_PLAIN, EVENT_TYPE, EVENTS_PER_STREAM, INSERT_ONE, NOW, append_of
 from benchmarks.plot import Line, draw
-from child_processes import Supervisor
-from embedded_postgres import EmbeddedPostgres
+from embedded.child_processes import Supervisor
+from embedded.postgres import EmbeddedPostgres
 from ledger.schema import migrate
 from ledger.seal import Sealer
 from ledger.store import Ledger

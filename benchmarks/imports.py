@@ -26,9 +26,9 @@ from api.registry import issue_key
 from benchmarks.lifecycle import plan_of_today
 from domain.identity import check_digit
 from domain.institution import InstitutionRegistered
+from embedded.local_stack import LocalStack
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
-from local_stack import LocalStack
 from migrations import migrate
 from projections.plans import PlanStore
 from spreadsheets.writing import XLSX, Sheet, as_xlsx, numbered

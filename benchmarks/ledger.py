@@ -34,8 +34,8 @@ import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks import rebuilding
-from child_processes import Supervisor
-from embedded_postgres import EmbeddedPostgres
+from embedded.child_processes import Supervisor
+from embedded.postgres import EmbeddedPostgres
 from ledger.schema import migrate
 from ledger.seal import Sealer
 from ledger.store import Ledger

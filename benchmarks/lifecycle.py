@@ -39,10 +39,10 @@ from domain.institution import InstitutionRegistered
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from domain.trainee_state import attributes_of
+from embedded.local_stack import LocalStack
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger.vault import Vault
-from local_stack import LocalStack
 from migrations import migrate
 from projections.plans import PlanStore
 from simulator.receivers import MailReceiver

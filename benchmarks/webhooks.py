@@ -38,10 +38,10 @@ from activities.institution_book import InstitutionBook
 from activities.mailbox import MailboxActivities
 from activities.mailbox_orders import MailboxOrders
 from activities.webhooks import WebhookSender
-from child_processes import Supervisor
 from clock import SystemClock
-from embedded_postgres import EmbeddedPostgres
-from embedded_temporal import EmbeddedTemporal, find_binary
+from embedded.child_processes import Supervisor
+from embedded.postgres import EmbeddedPostgres
+from embedded.temporal import EmbeddedTemporal, find_binary
 from ledger.store import Ledger
 from ledger.types import Append, NewEvent, OutboxEntry, StreamWrite
 from ledger.vault import Vault

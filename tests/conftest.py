@@ -18,9 +18,9 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from child_processes import Supervisor
-from embedded_postgres import EmbeddedPostgres
-from embedded_temporal import EmbeddedTemporal, find_binary
+from embedded.child_processes import Supervisor
+from embedded.postgres import EmbeddedPostgres
+from embedded.temporal import EmbeddedTemporal, find_binary
 from temporal_client import SEARCH_ATTRIBUTES, data_converter
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None})

@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from child_processes import LOOPBACK, free_port
 from clock import create_demo_clock
 from database import (
     APPLICATION_ROLE,
@@ -24,9 +23,10 @@ from database import (
     scram_verifier,
     sealer_pool,
 )
-from demo import _start_api, _start_worker
+from demo.run import _start_api, _start_worker
+from embedded.child_processes import LOOPBACK, free_port
+from embedded.local_stack import LocalStack
 from ledger.store import Ledger
-from local_stack import LocalStack
 from migrations import migrate
 from tests.api.front_door import settings_for
 from tests.ledger.appends import append

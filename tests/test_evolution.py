@@ -13,7 +13,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-import person_export
 from activities.facts import LedgerFacts
 from activities.ledger import LedgerActivities
 from clock import SystemClock
@@ -26,13 +25,14 @@ from ledger.store import Ledger
 from ledger.types import CountClaim, LimitClaim, NewEvent
 from ledger.vault import Vault
 from migrations import migrate
-from person_export import export_person
 from projections import newest
 from projections.checkpoints import Checkpoints, parked
 from projections.engine import Projector
 from projections.hashing import state_hashes
 from projections.plans import PlanStore
 from projections.rebuild import rebuild
+from services import person_export
+from services.person_export import export_person
 from tests.ledger.appends import claiming
 from tests.projections.histories import BOOK, CITY_APPROVED, COUNTY_APPROVED, append, as_new, nominated
 from tests.specification import the_plan

@@ -17,17 +17,17 @@ import pytest_asyncio
 from google.protobuf.json_format import MessageToJson
 from temporalio.client import Client
 
-from demo import PLAN
+from demo.run import PLAN
 from domain.identity import parse_identity_number
 from domain.plan_loader import load_plan
-from embedded_postgres import find_binaries
+from embedded.local_stack import LocalStack
+from embedded.postgres import find_binaries
 from ledger.archive import export_book
-from local_stack import LocalStack
-from person_export import export_person
+from services.person_export import export_person
 from settings import key_bytes, load_settings
 from simulator.population import generate
 from tests.clear_text import files_with, found_in, spellings
-from tests.test_demo import finish
+from tests.demo.test_run import finish
 from vaults import vault_of
 
 TRAINEES, SEED, SPEED = 24, 7, "40"

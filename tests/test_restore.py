@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from child_processes import Supervisor
-from embedded_postgres import EmbeddedPostgres, find_binaries
+from embedded.child_processes import Supervisor
+from embedded.postgres import EmbeddedPostgres, find_binaries
 from ledger.checkpoint import open_note
 from ledger.closing import close_book
 from ledger.errors import BookClosed

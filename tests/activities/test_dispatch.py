@@ -19,8 +19,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.dispatch import FORGET_S, WAKE_EVERY_S, Dispatcher
 from activities.outbox import Outbox
-from child_processes import free_port
-from embedded_temporal import find_binary
+from embedded.child_processes import free_port
+from embedded.temporal import find_binary
 from temporal_client import data_converter
 from tests.activities.post_office import CAMPAIGN, PostOffice
 from workflows.mailbox import Mailbox

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import explain_cli
 from cli import app
+from command_line import explain as explain_cli
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, OTHER_SCHOOL, SCHOOL
 from tests.api.nominations import nominated, nomination
 

@@ -9,7 +9,7 @@ import orjson
 from database import sealer_pool
 from ledger.seal import Sealer, public_key_of
 from ledger.verify import verify
-from person_records import ErasureSweep
+from services.person_records import ErasureSweep
 from settings import key_bytes
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, OTHER_SCHOOL, SCHOOL
 from tests.api.nominations import identity_number, nominated, nomination

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from api.permissions import KEY_ROLES, KeyRole, commands_of_people, roles_of
-from recovery import recover
+from services.recovery import recover
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, SCHOOL
 from tests.api.nominations import identity_number, nominated, nomination
 from tests.api.test_permissions import ORGANISATION_OF

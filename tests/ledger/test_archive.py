@@ -15,7 +15,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from embedded_postgres import EmbeddedPostgres
+from embedded.postgres import EmbeddedPostgres
 from ledger import archive, archive_audit
 from ledger.archive import (
     UNKNOWN_CONTENT_HASH,

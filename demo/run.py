@@ -1,0 +1,367 @@
+"""The demo: the whole campaign of 2022 on this machine, with one command.
+
+It starts PostgreSQL, Temporal, a worker and the API, plays every organisation through the API alone, receives the
+webhooks and mails, and shows what became of it. Interrupted, it goes on from its state directory at the next start.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+from uuid import UUID, uuid5
+
+import asyncpg
+import httpx2
+import typer
+
+from api.permissions import scopes_of
+from api.registry import Recording, bureau_of, issue_key
+from clock import create_demo_clock
+from demo import report
+from demo.screen import Screen
+from demo.state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from domain.plan import Plan
+from domain.plan_loader import load_plan
+from embedded.child_processes import LOOPBACK, StackError, cancelled_by, free_port
+from embedded.local_stack import LocalStack
+from event_schemas import SCHEMAS
+from ledger.store import Ledger
+from migrations import migrate
+from observability import configure_logging
+from services.recovery import recover
+from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
+from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
+from simulator.client import Desk, FrontDoor, UnexpectedAnswer, front_door
+from simulator.play import Play, endpoint_name, first_instant, milestone, whole_days
+from simulator.population import generate
+from simulator.programme import Programme, compose
+from simulator.receivers import Faults, MailReceiver, WebhookReceiver
+from simulator.watch import NotInTime
+
+ROOT: Final = Path(__file__).resolve().parent
+PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
+DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
+DEFAULT_SPEED: Final = 8.0
+PREFERRED_API_PORT: Final = 8080
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+KEY_NAMESPACE: Final = UUID("3c0a4f83-8e5e-4a0f-9a57-0b51d6f6b1c3")
+WORKER_READY: Final = b"worker.ready"
+MILESTONES: Final = (
+    "nominated",
+    "selected",
+    "enrolled",
+    "registered",
+    "completed",
+    "followed up",
+    "restrictions decided",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    state: Path
+    speed: float
+    trainees: int | None = None
+    seed: int | None = None
+    exit: bool = False
+    json_file: Path | None = None
+    lose_temporal_at: date | None = None
+
+
+@dataclass(slots=True)
+class House:
+    """Everything that runs: the servers and the receivers."""
+
+    stack: LocalStack
+    settings: Settings
+    webhooks: WebhookReceiver
+    mails: MailReceiver
+    api_url: str
+
+
+class Demo:
+    """One start of the demo. `run` is the whole of it."""
+
+    def __init__(self, options: Options, screen: Screen) -> None:
+        self.options = options
+        self.screen = screen
+        self.began = time.monotonic()
+        self.run_ = chosen_run(options.state, options.trainees, options.seed, DEFAULT_RUN)
+        self.plan_text = PLAN.read_text(encoding="utf-8")
+        plan = load_plan(self.plan_text)
+        self.programme: Programme = compose(plan, generate(plan, self.run_.trainees, self.run_.seed))
+        self.keys = KeyFile(options.state)
+        self.recovered: dict[str, Any] | None = None
+
+    @property
+    def plan(self) -> Plan:
+        return self.programme.plan
+
+    async def run(self) -> int:
+        """Play, report, and stay until somebody ends it; the exit code. Raises StackError or the simulator's errors."""
+        async with self._house() as house:
+            self.screen.say(f"Ready after {time.monotonic() - self.began:.1f} s.")
+            self._say_addresses(house)
+            async with front_door(house.api_url, self.run_.name) as door:
+                code = await _unless_something_dies(house.stack, self._play_and_report(house, door))
+            if not self.options.exit:
+                self._say_addresses(house)
+                self.screen.say("Ctrl-C ends it.")
+                with contextlib.suppress(asyncio.CancelledError):
+                    await _unless_something_dies(house.stack, _for_ever())
+        return code
+
+    # -------------------------------------------------------------------------------------------- what has to run
+
+    @asynccontextmanager
+    async def _house(self) -> AsyncIterator[House]:
+        """Start everything. The receivers end last, so that nothing is sent to nobody."""
+        async with AsyncExitStack() as exits:
+            webhooks = WebhookReceiver(self._faults())
+            await webhooks.start(self._webhook_port())
+            self._tell_secrets(webhooks)
+            exits.push_async_callback(webhooks.stop)
+            mails = MailReceiver()
+            await mails.start()
+            exits.push_async_callback(mails.stop)
+            stack = await exits.enter_async_context(LocalStack(self.options.state, say=self.screen.say))
+            await self._prepare_database(stack)
+            port = free_port(PREFERRED_API_PORT)
+            if port != PREFERRED_API_PORT:
+                self.screen.say(f"Port {PREFERRED_API_PORT} is taken; the API listens on {port}.")
+            api_url = f"http://{LOOPBACK}:{port}"
+            environment = {
+                "XUNJI_CLOCK": "demo",
+                "XUNJI_API_HOST": LOOPBACK,
+                "XUNJI_API_PORT": str(port),
+                "XUNJI_PUBLIC_URL": api_url,
+                "XUNJI_SMTP_HOST": mails.host,
+                "XUNJI_SMTP_PORT": str(mails.port),
+                "XUNJI_WEBHOOK_ALLOW_LOOPBACK": "true",
+                "XUNJI_LOG_FORMAT": "json",
+            }
+            await asyncio.gather(_start_worker(stack, environment), _start_api(stack, environment, api_url))
+            yield House(stack, load_settings(stack.state_dir), webhooks, mails, api_url)
+
+    def _webhook_port(self) -> int:
+        """The port of the first start if it can be had: the endpoints that the API knows lead there."""
+        port = free_port(self.run_.webhook_port or None)
+        if port != self.run_.webhook_port:
+            self.run_ = with_webhook_port(self.options.state, self.run_, port)
+        return port
+
+    def _tell_secrets(self, webhooks: WebhookReceiver) -> None:
+        """What an interrupted run has left in the outbox comes as soon as a worker runs, and must be known by then."""
+        for organisation in {self.plan.bureau, *(each.host for each in self.programme.classes)}:
+            secret = self.keys.get(endpoint_name(organisation, webhooks.url(organisation)))
+            if secret is not None:
+                webhooks.set_secret(organisation, secret)
+
+    def _faults(self) -> Faults:
+        """One host's endpoint fails once, so that a repetition under the same webhook-id is seen."""
+        return Faults(failures={min(each.host for each in self.programme.classes): 1})
+
+    async def _prepare_database(self, stack: LocalStack) -> None:
+        """The schema, the clock at the campaign's beginning, and the key with which the bureau begins."""
+        await migrate(stack.database_url, stack.application_url)
+        first = first_instant(self.programme)
+        async with asyncpg.create_pool(stack.database_url, min_size=1, max_size=2) as pool:
+            async with pool.acquire() as connection:
+                await create_demo_clock(connection, first, self.options.speed)
+            if self.keys.get(self.plan.bureau) is None:
+                self.keys.put({self.plan.bureau: await _first_key(pool, self.plan, first)})
+
+    def _say_addresses(self, house: House) -> None:
+        self.screen.say(f"API docs     {house.api_url}/docs")
+        if house.stack.temporal_ui_url:
+            self.screen.say(f"Temporal UI  {house.stack.temporal_ui_url}")
+
+    # -------------------------------------------------------------------------------------------------- the play
+
+    async def _play_and_report(self, house: House, door: FrontDoor) -> int:
+        report_file = self.options.state / REPORT_FILE
+        key = self.keys.get(self.plan.bureau)
+        assert key is not None, "the bureau was given its key before anything else"
+        bureau = door.desk(self.plan.bureau, key)
+        if report_file.exists() and await self._is_over(bureau):
+            self.screen.say(f"The campaign {self.plan.id} is over; this is what it came to.")
+            door.counts.refused.update(read(report_file)["refused"])
+        else:
+            await self._play(house, door)
+        outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
+        await report.show(outcome, self.screen, bureau, self.plan)
+        figures = {
+            **outcome.as_json(),
+            "seconds": round(time.monotonic() - self.began, 1),
+            "peak_rss_mib": round(house.stack.peak_rss_mib),
+            "refused": dict(sorted(door.counts.refused.items())),
+            "ready_seconds": round(house.stack.ready_seconds, 1),
+            "speed": self.options.speed,
+            "recovered": self.recovered,
+            "machine": report.machine(),
+        }
+        write_private(report_file, figures)
+        if self.options.json_file is not None:
+            self.options.json_file.write_text(as_text(figures), encoding="utf-8")
+        return self._verdict(list(report.faults(outcome, self.programme.population)), figures)
+
+    async def _is_over(self, bureau: Desk) -> bool:
+        campaigns = await bureau.all("/v1/campaigns")
+        return any(item["id"] == self.plan.id and item["phase"] == "closed" for item in campaigns)
+
+    async def _play(self, house: House, door: FrontDoor) -> None:
+        play = Play(door, self.programme, self.keys, house.webhooks, days_per_second=self.options.speed)
+        done = [milestone(deed) for deed in self.programme.every_deed() if not deed.refused_with]
+        totals = {name: done.count(name) for name in MILESTONES}
+        async with self.screen.progress(play, totals, whole_days(self.programme), self.plan.dates.opens):
+            await play.run(self.plan_text, partial(self._after_work, house))
+
+    async def _after_work(self, house: House, day: date) -> None:
+        """The day's work is done and the clock stands still: the moment for the recovery proof."""
+        if day != self.options.lose_temporal_at:
+            return
+        began = time.monotonic()
+        self.screen.say(f"{day}: the Temporal server is killed and its state deleted.")
+        await house.stack.lose_temporal()
+        await house.stack.start_temporal()
+        report = await recover(house.settings)
+        seconds = round(time.monotonic() - began, 1)
+        self.recovered = {"on": day.isoformat(), "running": report.running, "seconds": seconds}
+        self.screen.say(f"{day}: {report.total} workflows run again from the ledger, after {seconds} s.")
+
+    def _verdict(self, faults: list[str], figures: dict[str, Any]) -> int:
+        for fault in faults:
+            self.screen.say(f"DOES NOT ADD UP: {fault}")
+        notices = figures["notices"]
+        self.screen.say(
+            f"{figures['nominated']} nominations, {notices['delivered']} of {notices['sent']} notices delivered, "
+            f"drift {figures['drift']}, {figures['seconds']} s, {figures['peak_rss_mib']} MiB."
+        )
+        return FAILED if faults else 0
+
+
+async def _first_key(pool: "asyncpg.Pool[Any]", plan: Plan, now: datetime) -> str:
+    """The only key that does not come through the API: whoever issues keys needs one first."""
+    ledger = Ledger(pool, SCHEMAS)
+    try:
+        issued = await issue_key(
+            pool,
+            ledger,
+            plan.bureau,
+            "bureau",
+            scopes_of("bureau"),
+            "operator",
+            institution=bureau_of(plan),
+            recording=Recording(uuid5(KEY_NAMESPACE, plan.id), "", "operator", now),
+        )
+    finally:
+        await ledger.close()
+    return issued.text
+
+
+async def _start_worker(stack: LocalStack, environment: dict[str, str]) -> None:
+    log = stack.state_dir / "logs" / "worker.log"
+    seen = log.stat().st_size if log.exists() else 0
+
+    async def ready() -> bool:
+        return WORKER_READY in _tail(log, seen)
+
+    argv = [sys.executable, str(ROOT / "worker.py")]
+    await stack.run_child("worker", argv, environment, ready=ready, cwd=ROOT)
+
+
+def _tail(log: Path, seen: int) -> bytes:
+    # The log is set aside and begun anew when it has grown too long.
+    content = log.read_bytes() if log.exists() else b""
+    return content[seen if len(content) >= seen else 0 :]
+
+
+async def _start_api(stack: LocalStack, environment: dict[str, str], url: str) -> None:
+    async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+
+        async def ready() -> bool:
+            try:
+                response = await http.get("/v1/readyz")
+            except httpx2.TransportError:
+                return False
+            return response.status_code == httpx2.codes.OK
+
+        argv = [sys.executable, str(ROOT / "cli.py"), "api"]
+        await stack.run_child("api", argv, environment, ready=ready, cwd=ROOT)
+
+
+async def _unless_something_dies(stack: LocalStack, work: Coroutine[Any, Any, int]) -> int:
+    """The result of `work`, or a StackError as soon as a process dies that nobody has stopped."""
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(stack.supervisor.wait_for_death())
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            dead = watch.result()
+            raise StackError(f"{dead.name} has ended by itself:\n{dead.last_words()}", f"The whole log: {dead.log}.")
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _for_ever() -> int:
+    await asyncio.Event().wait()
+    return 0
+
+
+# -------------------------------------------------------------------------------------------------- command line
+
+
+def demo(
+    exit_: Annotated[bool, typer.Option("--exit", help="End when the campaign is over.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")] = None,
+    trainees: Annotated[
+        int | None, typer.Option(min=MIN_NOMINATIONS, max=MAX_NOMINATIONS, help="Nominations that are accepted.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, max=1_000, help="Campaign days per second.")] = DEFAULT_SPEED,
+    seed: Annotated[int | None, typer.Option(help="Another seed, another story.")] = None,
+    state: Annotated[Path, typer.Option(help="Where everything is kept.")] = DEFAULT_STATE_DIR / "demo",
+    lose_temporal_at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="On this day kill Temporal, delete its state, and recover."),
+    ] = None,
+) -> None:
+    """Play the campaign of 2022 from its opening to its bulletins."""
+    configure_logging("demo", level="warning")
+    options = Options(
+        state=state.absolute(),
+        speed=speed,
+        trainees=trainees,
+        seed=seed,
+        exit=exit_,
+        json_file=json_file,
+        lose_temporal_at=lose_temporal_at.date() if lose_temporal_at else None,
+    )
+    screen = Screen()
+
+    async def work() -> int:
+        with cancelled_by(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            return await Demo(options, screen).run()
+
+    try:
+        code = asyncio.run(work())
+    except (StackError, SettingsError, UnexpectedAnswer, NotInTime) as error:
+        screen.say(str(error))
+        code = FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        screen.say("Stopped. The next start goes on from here.")
+        code = INTERRUPTED
+    raise typer.Exit(code)

@@ -1,0 +1,45 @@
+"""What the demo keeps: a run is never mixed with another, and secrets are its owner's only."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from demo.state import KEYS_FILE, RUN_FILE, KeyFile, Run, chosen_run, read, with_webhook_port
+from embedded.child_processes import StackError
+
+DEFAULT = Run(trainees=600, seed=2022)
+
+
+def test_a_new_directory_takes_what_was_asked_for_and_keeps_it(tmp_path: Path) -> None:
+    assert chosen_run(tmp_path, 60, None, DEFAULT) == Run(60, 2022)
+    assert chosen_run(tmp_path, None, None, DEFAULT) == Run(60, 2022)
+    assert chosen_run(tmp_path, 60, 2022, DEFAULT) == Run(60, 2022)
+
+
+@pytest.mark.parametrize(("trainees", "seed"), [(61, None), (None, 1)])
+def test_another_run_in_the_same_directory_is_refused(tmp_path: Path, trainees: int | None, seed: int | None) -> None:
+    chosen_run(tmp_path, 60, None, DEFAULT)
+    with pytest.raises(StackError, match=r"--trainees 60 --seed 2022.*\n.*--state"):
+        chosen_run(tmp_path, trainees, seed, DEFAULT)
+
+
+def test_the_port_of_the_endpoints_is_kept_and_does_not_make_it_another_run(tmp_path: Path) -> None:
+    moved = with_webhook_port(tmp_path, chosen_run(tmp_path, 60, None, DEFAULT), 45_000)
+    assert chosen_run(tmp_path, None, None, DEFAULT) == moved
+    assert moved.name == Run(60, 2022).name
+
+
+def test_secrets_are_kept_for_their_owner_alone(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path)
+    keys.put({"zzedu": "xj_1"})
+    keys.put({"410181": "xj_2"})
+    assert stat.S_IMODE((tmp_path / KEYS_FILE).stat().st_mode) == 0o600
+    again = KeyFile(tmp_path)
+    assert (again.get("zzedu"), again.get("410181"), again.get("h001")) == ("xj_1", "xj_2", None)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / RUN_FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(StackError, match=RUN_FILE):
+        read(tmp_path / RUN_FILE)

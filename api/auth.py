@@ -28,6 +28,7 @@ CACHE_LIMIT: Final = 10_000
 TOUCH_INTERVAL_S: Final = 30.0
 """`last_used_at` is written so often at most; it need not be exact."""
 
+NOT_YOUR_PART: Final = problem_types.REFUSALS["not_your_part"]
 SECRET_BYTES: Final = 24
 KEY_ID_LENGTH: Final = 16
 _KEY: Final = re.compile(r"xj_([a-z0-9]{16})_([A-Za-z0-9_-]{32})")
@@ -162,7 +163,7 @@ def not_your_part(roles: Sequence[str]) -> Problem:
     """The step is never this role's."""
     listed = " / ".join(roles)
     return Problem(
-        problem_types.REFUSALS["not_your_part"],
+        NOT_YOUR_PART,
         Fault(
             "not_your_part",
             f"This step belongs to: {listed}.",

@@ -14,7 +14,9 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from api import problem_types
+from api.objects import objects_of
 from api.problems import Problem
+from api.services import Allowed
 from api.validation import Fault, unknown_parameter
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -55,10 +57,25 @@ class PublicRoute(APIRoute):
         return strict
 
 
+class UndeclaredPermission(TypeError):
+    """A route with a key does not say who may use it, or on whose things. The message says which and how."""
+
+
 class KeyRoute(PublicRoute):
-    """A route that needs a key."""
+    """A route that needs a key. It says who may use it (`allowed` or `step`), and what its path names has an owner."""
 
     is_public: ClassVar[bool] = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, endpoint, **more)
+        guards = [each.call for each in self.dependant.dependencies if isinstance(each.call, Allowed)]
+        if len(guards) != 1:
+            raise UndeclaredPermission(f"{path}: {len(guards)} of `allowed` or `step` instead of one (api/services.py)")
+        self.permission = guards[0]
+        try:
+            self.objects = objects_of(path)
+        except KeyError as unknown:
+            raise UndeclaredPermission(f"{path}: whose it is does not stand in api/objects.py") from unknown
 
 
 def router(prefix: str, tag: str) -> APIRouter:

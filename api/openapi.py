@@ -119,7 +119,7 @@ def _responses(responses: dict[str, Any], is_public: bool) -> Iterator[tuple[str
         if MEDIA_TYPE not in response.get("content", {}):
             if status != "422":
                 yield status, response
-        elif not (is_public and status in ("401", "403")):
+        elif not (is_public and status in ("401", "403", "429")):
             yield status, {"$ref": f"#/components/responses/Problem{status}"}
 
 

@@ -46,9 +46,7 @@ class PublicRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             if not is_public:
-                keys = request.app.state.services.keys
-                caller = await keys.authenticate(request.headers.get("authorization"))
-                request.state.caller = caller
+                request.state.caller = await request.app.state.services.gate.admit(request)
             _refuse_unknown_parameters(request, known)
             if takes_json:
                 _require_json(request)

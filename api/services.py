@@ -14,9 +14,11 @@ from api import problem_types
 from api.auth import NOT_YOUR_PART, Keys, not_your_part, require_scope
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.gate import Gate
 from api.numbers import Numbers
 from api.permissions import KEY_ROLES, SCOPES, Caller, KeyRole, ProcessWithCommands, roles_of
 from api.problem_types import ProblemType
+from api.rate_limits import RateLimits
 from api.registry import Registry
 from clock import Clock
 from ledger.store import Ledger
@@ -42,6 +44,8 @@ class Services:
     plans: PlanStore
     clock: Clock
     keys: Keys
+    limits: RateLimits
+    gate: Gate
     numbers: Numbers
     cases: Cases
     registry: Registry

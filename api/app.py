@@ -37,6 +37,7 @@ from api import (
     objections,
     operations,
     person_records,
+    personal_reads,
     quotas,
     restrictions,
     school_closures,
@@ -56,6 +57,7 @@ from api.gate import Gate
 from api.idempotency import sweep_for_ever
 from api.numbers import Numbers
 from api.openapi import describe
+from api.personal import NotingVault
 from api.problems import add_problem_handlers
 from api.rate_limits import Limit, RateLimits
 from api.registry import Registry
@@ -100,6 +102,7 @@ ROUTERS: Final = (
     explanations.routes,
     person_records.routes,
     identity_reviews.routes,
+    personal_reads.routes,
     bulletins.routes,
     certificates.routes,
     certificates.public_routes,
@@ -187,7 +190,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
-    vault = vault_of(settings, pool)
+    vault = vault_of(settings, pool, NotingVault)
     checkpoints = Checkpoints(pool)
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)

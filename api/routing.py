@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from api import problem_types
 from api.objects import objects_of
+from api.personal import observed, shows_persons
 from api.problems import Problem
 from api.services import Allowed
 from api.validation import Fault, unknown_parameter
@@ -42,7 +43,7 @@ class PublicRoute(APIRoute):
         handle: Handler = super().get_route_handler()
         known = frozenset(_query_parameters(self.dependant))
         takes_json = self.body_field is not None
-        is_public = self.is_public
+        is_public, operation, shows = self.is_public, self.operation_id or self.name, shows_persons(self.response_model)
 
         async def strict(request: Request) -> Response:
             if not is_public:
@@ -50,7 +51,7 @@ class PublicRoute(APIRoute):
             _refuse_unknown_parameters(request, known)
             if takes_json:
                 _require_json(request)
-            return await handle(request)
+            return await observed(handle, request, operation, shows=shows)
 
         return strict
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from command_line.accounts import account_app
 from command_line.explain import explain
 from command_line.ledger import ledger_app
 from command_line.ledger_books import attach, books, close, detach
@@ -25,6 +26,7 @@ plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=Tru
 add_trust_commands(ledger_app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
+app.add_typer(account_app, name="account")
 app.command()(demo)
 for each in (person, erase, books, close, detach, attach, rotate_master_key, rotate_index_key):
     ledger_app.command()(each)

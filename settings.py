@@ -74,6 +74,19 @@ class WitnessSetting(BaseModel):
     required: bool = True
 
 
+MAX_STAFF_GROUPS = 500
+
+
+class StaffGroup(BaseModel):
+    """Who is staff of which organisation: whose claim holds `value`. Without `scopes` it is every scope of the role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Annotated[str, Field(min_length=1, max_length=200)]
+    organisation: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+    scopes: Annotated[tuple[str, ...], Field(max_length=60)] = ()
+
+
 class Settings(BaseSettings):
     """See `docs/settings.md`. Keys are base64 of 32 bytes; ask for the bytes with `key_bytes()`."""
 
@@ -133,6 +146,16 @@ class Settings(BaseSettings):
     rate_limit_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     # How many attempts to sign in may fail from one address, or for one account.
     failed_sign_ins_per_minute: PerMinute = 30
+    # How members of staff sign in: an OpenID Connect provider, and which value of which claim means which organisation.
+    oidc_issuer: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$", max_length=500)] = ""
+    oidc_client_id: Annotated[str, Field(max_length=200)] = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_claim: Annotated[str, Field(min_length=1, max_length=200)] = "groups"
+    oidc_staff: Annotated[
+        tuple[StaffGroup, ...], NoDecode, BeforeValidator(_from_json), Field(max_length=MAX_STAFF_GROUPS)
+    ] = ()
+    session_hours: Annotated[int, Field(ge=1, le=168)] = 12
+    session_idle_minutes: Annotated[int, Field(ge=1, le=1_440)] = 60
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -203,6 +226,8 @@ def _remedy(field: str, directory: Path) -> str:
             f"Take it from {directory / SECRETS_FILE} (the local stack makes it there on its first start), "
             "or make a new one for an empty database: openssl rand -base64 32"
         )
+    if field.startswith("oidc_"):
+        return "docs/sign-in.md shows how it is written."
     if field in ("witnesses", "witnessed_logs"):
         return "docs/ledger-trust.md shows how it is written."
     if field == "database_url":

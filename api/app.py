@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ from api import (
     quotas,
     restrictions,
     school_closures,
+    sign_in,
     substitutions,
     trainees,
     training_days,
@@ -49,6 +51,7 @@ from api import (
     webhook_endpoints,
     witness,
 )
+from api.accounts import Accounts
 from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
@@ -56,12 +59,14 @@ from api.edge import Edge
 from api.gate import Gate
 from api.idempotency import sweep_for_ever
 from api.numbers import Numbers
+from api.oidc import Provider
 from api.openapi import describe
 from api.personal import NotingVault
 from api.problems import add_problem_handlers
 from api.rate_limits import Limit, RateLimits
 from api.registry import Registry
 from api.services import Services
+from api.sessions import Sessions
 from clock import clock_for
 from database import application_pool
 from event_schemas import SCHEMAS
@@ -118,6 +123,8 @@ ROUTERS: Final = (
     ledger.proofs,
     witness.routes,
     clock.routes,
+    sign_in.routes,
+    sign_in.callback_routes,
     health.routes,
     docs.routes,
 )
@@ -194,6 +201,16 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     checkpoints = Checkpoints(pool)
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
+    registry = Registry(store)
+    sessions = Sessions(
+        pool,
+        settings.public_url,
+        lasts=timedelta(hours=settings.session_hours),
+        idle=timedelta(minutes=settings.session_idle_minutes),
+    )
+    provider = _provider(settings)
+    if provider is not None:
+        stack.push_async_callback(provider.close)
     link = TemporalLink(partial(connect, settings))
     keys = Keys(pool)
     limits = RateLimits(
@@ -211,10 +228,13 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         clock=clock_for(settings.clock, pool),
         keys=keys,
         limits=limits,
-        gate=Gate(keys, limits),
+        sessions=sessions,
+        accounts=Accounts(pool, registry),
+        provider=provider,
+        gate=Gate(keys, sessions, limits),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
-        registry=Registry(store),
+        registry=registry,
         people=PersonRecords(pool, store, vault, checkpoints),
         checkpoints=checkpoints,
         temporal=link,
@@ -225,6 +245,15 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         links=SignedLinks(key_bytes(settings.link_key), settings.public_url),
         witness=witness_service_of(settings, pool),
     )
+
+
+def _provider(settings: Settings) -> Provider | None:
+    """The provider of the settings, if they name one."""
+    if not settings.oidc_issuer:
+        return None
+    secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
+    redirect = f"{settings.public_url.rstrip('/')}/sign-in/callback"
+    return Provider(settings.oidc_issuer, settings.oidc_client_id, secret, redirect)
 
 
 async def _leave_as_it_is(_connection: Any) -> None:

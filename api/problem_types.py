@@ -23,6 +23,7 @@ MALFORMED = ProblemType("malformed-request", 400, "The request could not be read
 KEY_MISSING = ProblemType("idempotency-key-missing", 400, "An Idempotency-Key is needed", "缺少 Idempotency-Key")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "No valid API key", "API 密钥缺失或无效")
 SCOPE_MISSING = ProblemType("scope-missing", 403, "The key lacks a scope", "密钥缺少所需权限")
+CROSS_SITE = ProblemType("cross-site-request", 403, "Not from our own pages", "不是来自本系统页面")
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "未找到")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Not with this method", "不支持该方法")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being handled", "同一请求正在处理")
@@ -65,6 +66,7 @@ _TECHNICAL = (
     KEY_MISSING,
     UNAUTHENTICATED,
     SCOPE_MISSING,
+    CROSS_SITE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     IN_FLIGHT,

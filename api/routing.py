@@ -27,6 +27,7 @@ class PublicRoute(APIRoute):
     """A route that needs no key."""
 
     is_public: ClassVar[bool] = True
+    takes_any_parameter: ClassVar[bool] = False
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
         super().__init__(path, endpoint, **more)
@@ -42,18 +43,25 @@ class PublicRoute(APIRoute):
     def get_route_handler(self) -> Any:
         handle: Handler = super().get_route_handler()
         known = frozenset(_query_parameters(self.dependant))
-        takes_json = self.body_field is not None
+        takes_json, takes_any_parameter = self.body_field is not None, self.takes_any_parameter
         is_public, operation, shows = self.is_public, self.operation_id or self.name, shows_persons(self.response_model)
 
         async def strict(request: Request) -> Response:
             if not is_public:
-                request.state.caller = await request.app.state.services.gate.admit(request)
-            _refuse_unknown_parameters(request, known)
+                request.state.caller = (await request.app.state.services.gate.admit(request)).caller
+            if not takes_any_parameter:
+                _refuse_unknown_parameters(request, known)
             if takes_json:
                 _require_json(request)
             return await observed(handle, request, operation, shows=shows)
 
         return strict
+
+
+class ForeignRoute(PublicRoute):
+    """A public route to which somebody else's system sends the browser, with parameters that we do not know."""
+
+    takes_any_parameter: ClassVar[bool] = True
 
 
 class UndeclaredPermission(TypeError):
@@ -85,6 +93,11 @@ def router(prefix: str, tag: str) -> APIRouter:
 def public_router(prefix: str, tag: str) -> APIRouter:
     """The routes of one noun, for everybody."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=PublicRoute)
+
+
+def foreign_router(prefix: str, tag: str) -> APIRouter:
+    """The routes to which another system sends a browser."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=ForeignRoute)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[str]:

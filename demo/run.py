@@ -6,6 +6,7 @@ webhooks and mails, and shows what became of it. Interrupted, it goes on from it
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ from api.registry import Recording, bureau_of, issue_key
 from clock import create_demo_clock
 from demo import report
 from demo.screen import Screen
-from demo.state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from demo.state import KEYS_FILE, REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from embedded.child_processes import LOOPBACK, StackError, cancelled_by, free_port
@@ -36,6 +37,7 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from migrations import migrate
 from observability import configure_logging
+from services.accounts import AccountExists, add_account
 from services.recovery import recover
 from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
 from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
@@ -46,6 +48,9 @@ from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
 from simulator.watch import NotInTime
 
+ACCOUNT: Final = "bureau"
+ACCOUNT_SECRET: Final = "account bureau"  # noqa: S105 - the name that its password is kept under
+ACCOUNT_PASSWORD_BYTES: Final = 18
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
 DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
@@ -103,6 +108,7 @@ class Demo:
         self.programme: Programme = compose(plan, generate(plan, self.run_.trainees, self.run_.seed))
         self.keys = KeyFile(options.state)
         self.recovered: dict[str, Any] | None = None
+        self.account_to_tell = ""
 
     @property
     def plan(self) -> Plan:
@@ -183,9 +189,24 @@ class Demo:
                 await create_demo_clock(connection, first, self.options.speed)
             if self.keys.get(self.plan.bureau) is None:
                 self.keys.put({self.plan.bureau: await _first_key(pool, self.plan, first)})
+            await self._make_account(pool)
+
+    async def _make_account(self, pool: "asyncpg.Pool[Any]") -> None:
+        """The bureau's member of staff, told once. The password is kept first, in case the start is interrupted."""
+        kept = self.keys.get(ACCOUNT_SECRET)
+        password = kept or secrets.token_urlsafe(ACCOUNT_PASSWORD_BYTES)
+        if kept is None:
+            self.keys.put({ACCOUNT_SECRET: password})
+            self.account_to_tell = password
+        with contextlib.suppress(AccountExists):
+            await add_account(pool, ACCOUNT, self.plan.bureau, password)
 
     def _say_addresses(self, house: House) -> None:
         self.screen.say(f"API docs     {house.api_url}/docs")
+        if self.account_to_tell:
+            self.screen.say(f"Sign in      {house.api_url}/sign-in as {ACCOUNT}, password {self.account_to_tell}")
+            self.screen.say(f"             told this once; it is kept in {self.options.state / KEYS_FILE}")
+            self.account_to_tell = ""
         if house.stack.temporal_ui_url:
             self.screen.say(f"Temporal UI  {house.stack.temporal_ui_url}")
 

@@ -32,7 +32,7 @@ from domain.seat_rules import SeatRules, offers_end
 from domain.trainee_context import Facts as TraineeFacts
 from domain.trainee_messages import Approve, Lapse, NominationApproved, NominationRejected, TraineeNominated
 from domain.trainee_state import fold as fold_trainee
-from tests.domain.test_trainee import NOMINATED, NOMINATION, NUMBER
+from tests.domain.nominations import NOMINATED, NOMINATION, NUMBER
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()
@@ -190,6 +190,8 @@ def test_whoever_still_waits_after_the_last_useful_day_is_told_so_by_one_timer()
     assert state is not None
     items = [each for each in state.agenda if each.key.startswith("offers-end-")]
     assert {each.at for each in items} == ends
+    passed = opened().when(TIMER, SYSTEM, min(ends), FACTS).outcome
+    assert isinstance(passed, Decision) and OffersEnded(key=items[0].key) in passed.events
     given = opened().given(OffersEnded(key=items[0].key))
     state = fold(given.events)
     assert state is not None

@@ -33,7 +33,7 @@ from domain.trainee_seat_messages import (
 )
 from domain.trainee_state import Trainee, case_of, fold
 from domain.trainee_substitution import substitute_cut_off
-from tests.domain.test_trainee import (
+from tests.domain.nominations import (
     BUREAU,
     CLASS,
     CONFIRMED,

@@ -86,6 +86,13 @@ SITUATIONS: Final = (
     _at(calendar.start_of_day(THE_PLAN.dates.opens), ()),
     _at(calendar.start_of_day(THE_PLAN.dates.opens), (OPENED,)),
     _at(THE_PLAN.selection_deadline("school"), (OPENED,), "学校截止", "the schools' cut-off has come"),
+    _at(
+        THE_PLAN.selection_deadline("county"),
+        (*SCHOOLS_CLOSED, SelectionClosed(level="county")),
+        "区县逾期者待通知",
+        "who missed the counties' cut-off is to be reached",
+    ),
+    _at(END, (OPENED,), "停机至末日之后", "the system was down over all of it"),
     _at(THE_PLAN.selection_deadline("city"), COUNTIES_CLOSED, "市级截止", "the city's cut-off has come"),
     _at(THE_PLAN.selection_deadline("city"), CITY_CLOSED, "逾期者待通知", "who missed the cut-off is to be reached"),
     _at(on(9, 20), TRAINING),
@@ -99,6 +106,7 @@ SITUATIONS: Final = (
     ),
     _at(END, LATE, "末日已过", "its last day has passed"),
     _at(END, (*LATE, CampaignClosed())),
+    _at(END, (*LATE, REMOVED, CampaignClosed()), "仍有人待通知", "somebody is still to be reached"),
 )
 
 

@@ -221,3 +221,8 @@ def test_case_4_a_host_with_trainees_is_not_removed_without_somebody_who_takes_o
     assert state is not None and state.removed_hosts == {host: other}
     reach = case_of(PLAN.id, state).reach
     assert reach is not None and reach.command_by_phase == {"selected": "reassign-host"}
+    # Whoever is still to come over is not left behind with a host that is removed in its turn.
+    alone_too = RemoveHost(host=other, reason="flood")
+    after.when(alone_too, BUREAU, now, with_cases(0, 0)).refused("host_in_use")
+    settled = after.when(SettleSelection(), SYSTEM, now, with_cases(0, 0)).then(Settled)
+    after.given(*settled.events).when(alone_too, BUREAU, now, with_cases(0, 0)).then(HostRemoved)

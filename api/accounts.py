@@ -8,12 +8,22 @@ import asyncpg
 from api.permissions import scopes_of
 from api.registry import Registry
 from api.sessions import Staff
+from domain.institution import InstitutionRegistered
+from projections import institutions
 from services.accounts import is_password, nobodys_hash
 
 AT_ONCE: Final = 2
 """A hash takes 64 MiB and a core for a moment: no more than so many passwords are tried at the same time."""
 
 _SELECT: Final = "SELECT id, organisation, scopes, password_hash, disabled_at FROM app.accounts WHERE name = $1"
+
+
+async def standing(pool: "asyncpg.Pool[Any]", registry: Registry, organisation: str) -> InstitutionRegistered | None:
+    """The organisation, None when nobody has registered it or when it was closed."""
+    registered = await registry.find(organisation)
+    if registered is None or await institutions.successor_of(pool, organisation):
+        return None
+    return registered
 
 
 class Accounts:
@@ -34,7 +44,7 @@ class Accounts:
             is_right = await asyncio.to_thread(is_password, password, kept)
         if row is None or not is_right or row["disabled_at"] is not None:
             return None
-        organisation = await self._registry.find(row["organisation"])
+        organisation = await standing(self._pool, self._registry, row["organisation"])
         if organisation is None:
             return None
         every = frozenset(scopes_of(organisation.kind))

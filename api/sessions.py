@@ -45,6 +45,7 @@ WHERE token_hash = $1 AND ended_at IS NULL AND expires_at > clock_timestamp()
 RETURNING staff, organisation, role, scopes, expires_at
 """
 _END: Final = "UPDATE app.sessions SET ended_at = clock_timestamp() WHERE token_hash = $1 AND ended_at IS NULL"
+_END_ALL: Final = "UPDATE app.sessions SET ended_at = clock_timestamp() WHERE organisation = $1 AND ended_at IS NULL"
 _SWEEP: Final = """
 DELETE FROM app.sessions WHERE token_hash IN (
     SELECT token_hash FROM app.sessions WHERE expires_at < clock_timestamp() - $1::interval LIMIT $2
@@ -132,6 +133,12 @@ class Sessions:
         """Sign out: here at once, in other processes within CACHE_S. An unknown token is none any more."""
         self._cache.pop(_hash(token), None)
         await self._pool.execute(_END, _hash(token))
+
+    async def end_all(self, organisation: str) -> None:
+        """The organisation takes part no longer: nobody of it stays signed in."""
+        for token in [token for token, each in self._cache.items() if each.caller.organisation == organisation]:
+            self._cache.pop(token)
+        await self._pool.execute(_END_ALL, organisation)
 
     def forget_in(self, response: Response) -> None:
         """Let the browser drop its cookie."""

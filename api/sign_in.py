@@ -22,6 +22,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
+from api.accounts import standing
 from api.docs import page_of
 from api.gate import address_of
 from api.oidc import Attempt, ProviderError, new_attempt
@@ -235,7 +236,7 @@ async def _staff_of(services: Services, claims: Mapping[str, Any], issuer: str) 
     organisations = {each.organisation for each in groups}
     if len(organisations) > 1:
         raise SignInRefused("several")
-    registered = await services.registry.find(organisations.pop()) if organisations else None
+    registered = await standing(services.pool, services.registry, organisations.pop()) if organisations else None
     if registered is None:
         raise SignInRefused("stranger")
     role = registered.kind

@@ -2,6 +2,7 @@
 and a session may do what a key of the same organisation may.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from api.sessions import CACHE_S
 from database import operator_pool
 from migrations import migrate
 from services.accounts import add_account
-from tests.api.front_door import API, BUREAU, COUNTY, own_plan, running, settings_for
+from tests.api.front_door import API, BUREAU, COUNTY, SCHOOL, own_plan, running, settings_for
 from tests.api.providers import CLIENT, SECRET, LyingProvider, lying_provider, real_provider
 
 ORIGIN = {"Origin": "http://xunji.test"}
@@ -349,6 +350,25 @@ async def test_a_session_may_do_what_a_key_may_and_only_from_our_own_pages(here:
     for forged in ("/sign-out", "/sign-in"):
         assert (await here.http.post(forged, headers={"Origin": "http://evil.invalid"})).status_code == 403
     assert await who(here)
+
+
+async def test_nobody_of_a_closed_school_is_or_gets_signed_in(here: API) -> None:
+    async with operator_pool(here.settings, min_size=1, max_size=1) as pool:
+        await add_account(pool, "otto", SCHOOL, PASSWORD)
+    assert (await by_password(here, "otto")).status_code == 303
+    assert (await who(here))["role"] == "school"
+    await here.seen()
+    successor = {"id": f"{COUNTY}-s02", "name_zh": "第二小学", "email": "s02@example.invalid"}
+    assert (await here.post(COUNTY, "/v1/institutions", successor)).status_code == 201
+    body = {"successor": successor["id"], "document": "文件 3"}
+    projecting = asyncio.create_task(here.projector.run(stop := asyncio.Event()))
+    closed = await here.post(COUNTY, f"/v1/institutions/{SCHOOL}/close", body)
+    stop.set()
+    await projecting
+    assert closed.status_code == 200, closed.text
+    assert await who(here) == {}
+    await here.seen()
+    assert (await by_password(here, "otto")).status_code == 401
 
 
 async def test_with_tls_the_cookie_is_for_this_host_alone(database_url: str, tmp_path: Path) -> None:

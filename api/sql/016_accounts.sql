@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS app.sessions (
     staff        text NOT NULL CHECK (staff ~ '^[a-z0-9]{16}$'),
     account      text REFERENCES app.accounts,
     organisation text NOT NULL,
-    role         text NOT NULL CHECK (role IN ('bureau', 'county', 'school', 'host')),
+    role         text NOT NULL CHECK (role IN ('bureau', 'county', 'school', 'host', 'auditor')),
     scopes       text[] NOT NULL CHECK (cardinality(scopes) > 0),
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
     last_seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -61,6 +61,7 @@ Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
 """Several keys, with commas between them."""
 
 MAX_WITNESSES = 8
+QUIET_HOURS = r"^$|^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$"
 
 
 class WitnessSetting(BaseModel):
@@ -106,6 +107,8 @@ class Settings(BaseSettings):
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
+    # When no mail is sent (Asia/Shanghai), unless it cannot wait; empty for none. Webhooks go at any time.
+    quiet_hours: Annotated[str, Field(pattern=QUIET_HOURS)] = "21:00-08:00"
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     # How the world reaches the API: stands in problem types, links and notices.

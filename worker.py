@@ -40,6 +40,7 @@ from activities.waiting import WaitingActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
 from database import application_pool, sealer_pool
+from domain.quiet_hours import QuietHours
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import sealer_of, witnessing_of
@@ -165,6 +166,7 @@ def create_worker(
         seal=SecretsBox(master_key, former).seal,
         book=InstitutionBook(ledger),
         clock=clock_for(settings.clock, pool),
+        quiet_hours=QuietHours.from_text(settings.quiet_hours),
     )
     orders = MailboxOrders(pool, InstitutionBook(ledger), clock_for(settings.clock, pool))
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)

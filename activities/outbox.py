@@ -12,7 +12,8 @@ from activities.schema import statement
 
 START_RECIPIENT = "process:start"
 """The recipient of the entries that ask for a process to be started; its topic is the kind of process."""
-NOTICES_PER_BATCH = 100
+NOTICES_PER_BATCH = 500
+"""The roster of a whole county is one mail."""
 STARTS_PER_POLL = 100
 ORGANISATIONS_PER_POLL = 1_000
 QUEUE_COUNT_MAX = 10_000

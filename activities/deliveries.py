@@ -15,18 +15,33 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from activities.email import REFUSED, Mailed
+from activities.email import BOUNCED, REFUSED, Mailed
 from activities.outbox import Queryable
 from activities.schema import statement
 from activities.webhooks import Posted
 
 UNFINISHED = "unfinished"
+NO_ADDRESS = "no address is known"
+RESTING = "its address was refused before"
+UNDELIVERABLE = (REFUSED, BOUNCED, NO_ADDRESS, RESTING)
 MailChannel = Literal["mail", "person-mail"]
 ANSWERS_KEPT = timedelta(days=30)
 """How long the beginnings of receivers' answers are kept; the attempts themselves stay."""
 SWEEP_EVERY_S = 3_600.0
 ANSWERS_PER_SWEEP = 10_000
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is kept of a mail besides its fate: the digests of its content and of the address, the version of the
+    templates, and a teacher's address under his own key.
+    """
+
+    content_digest: bytes
+    template: str
+    address_digest: bytes
+    recipient_sealed: str | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +78,7 @@ class DeliveryLog:
                     each.digest, each.digest_sent = UUID(row["endpoint"]), done
                 case _:
                     each.letter_sent = done
-                    each.letter_refused = row["problem"] == REFUSED
+                    each.letter_refused = row["problem"] in UNDELIVERABLE
                     each.letter_since = row["first_at"]
         return progress
 
@@ -100,9 +115,27 @@ class DeliveryLog:
         since: datetime | None = await self._database.fetchval(statement("first_failure"), notice, endpoint)
         return since
 
-    async def begin_mail(self, notices: Sequence[UUID], organisation: str, channel: MailChannel, mail: UUID) -> None:
+    async def begin_mail(
+        self, notices: Sequence[UUID], organisation: str, channel: MailChannel, mail: UUID, proof: Proof
+    ) -> None:
         """`mail` with these notices is about to be sent; they stay together in it, whatever happens."""
-        await self._database.execute(statement("begin_mail"), list(notices), organisation, channel, str(mail))
+        await self._database.execute(
+            statement("begin_mail"),
+            list(notices),
+            organisation,
+            channel,
+            str(mail),
+            proof.content_digest,
+            proof.template,
+            proof.address_digest,
+            proof.recipient_sealed,
+        )
+
+    async def record_unsent(
+        self, notice: UUID, organisation: str, channel: MailChannel, mail: UUID, problem: str
+    ) -> None:
+        """Why `mail` was not even tried."""
+        await self._database.execute(statement("record_unsent"), notice, organisation, channel, str(mail), problem)
 
     async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Mailed, finished: Sequence[UUID]) -> None:
         """How `mail` fared. The notices in `finished` wait for nothing more."""
@@ -113,6 +146,8 @@ class DeliveryLog:
             mailed.status_code,
             mailed.problem,
             list(finished),
+            mailed.server or None,
+            mailed.reply or None,
         )
 
     async def forget_answers(self) -> None:

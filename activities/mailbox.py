@@ -3,7 +3,8 @@
     notice ─┬─► every active endpoint that wants its type        (webhook, one message per notice)
             ├─► the organisation's digest, when no endpoint takes it   (one mail for the batch)
             └─► the teacher, when it goes on to one                   (a letter of his own)
-                  └─► no address, or a refused one: listed in the organisation's digest for handing over
+                  └─► no address, a refused one, or a mail that came back: listed in the organisation's digest for
+                      handing over; a restriction that was served by it is not served
 
 Mail that can wait is held in the quiet hours; webhooks are not.
 
@@ -25,21 +26,24 @@ from uuid import UUID, uuid5
 import asyncpg
 import structlog
 from temporalio import activity
+from temporalio.exceptions import TemporalError
 
 from activities import letters
 from activities.asked import GIVE_UP_AFTER as ASKED_GIVE_UP_AFTER
 from activities.asked import Asked, AskedLog
-from activities.deliveries import DeliveryLog, MailChannel
+from activities.deliveries import NO_ADDRESS, RESTING, DeliveryLog, MailChannel, Proof
 from activities.email import Mail, Mailed, Mailer, MailSession
 from activities.institution_book import InstitutionBook
 from activities.outbox import Outbox, QueuedNotice, UnreadableNotice
-from activities.recipients import PeopleStreams, PersonalFields, Recipients
+from activities.recipients import PeopleStreams, PersonalFields, Recipient, Recipients
 from activities.schema import statement
+from activities.service_of_notice import ServiceOfNotice
 from activities.ways import MAIL_NAMESPACE, Item, ObjectionLink, digests, hand_over, item_of, with_link
 from activities.webhooks import Endpoint, EndpointSession, Message, Posted, WebhookSender
 from clock import Clock
 from domain.institution import WebhookEndpointDisabled
 from domain.quiet_hours import QuietHours, can_wait
+from domain.restriction_messages import RestrictionServed
 from ledger.errors import VaultError
 from workflows.messages import BatchResult, DeliverBatch
 
@@ -83,6 +87,7 @@ class MailboxActivities:
         clock: Clock,
         objection_link: ObjectionLink | None = None,
         quiet_hours: QuietHours | None = None,
+        service: ServiceOfNotice | None = None,
     ) -> None:
         self.pool = pool
         self.recipients = Recipients(pool, people, vault)
@@ -94,6 +99,7 @@ class MailboxActivities:
         self.book = book
         self.clock = clock
         self.quiet_hours = quiet_hours
+        self.service = service
         self.outbox = Outbox(pool)
         self.asked = AskedLog(pool)
         self.deliveries = DeliveryLog(pool)
@@ -207,6 +213,10 @@ class _Batch:
 
     async def deliver(self) -> None:
         """Send in order, on every way at once: to each endpoint and to the teachers; then the digest."""
+        for item in self._items:
+            if item.handover and item.progress.digest is None:
+                # Its letter came back, or was put off for too long.
+                await self._hand_over(item, "returned" if item.progress.letter_refused else "put-off")
         await _together([*(self._lane(each) for each in self._sessions), self._letters()])
         for mail, items in digests(self._organisation, [item for item in self._items if item.digest]):
             if self._mail_works:
@@ -330,46 +340,71 @@ class _Batch:
         except VaultError as error:
             self._fail(f"a personal record cannot be opened ({type(error).__name__})")
             return
-        if teacher is None:
-            hand_over(item)
+        id_ = uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}")
+        if teacher is None or await self._office.recipients.is_resting(teacher):
+            problem, reason = (NO_ADDRESS, "no-address") if teacher is None else (RESTING, "address-refused")
+            await self._office.deliveries.record_unsent(item.notice.id, self._organisation, "person-mail", id_, problem)
+            await self._hand_over(item, reason)
             return
         letter = letters.to_teacher(teacher.name, with_link(item.notice, self._office.objection_link))
-        mail = Mail(uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}"), teacher.email, letter.subject, letter.text)
         item.letter = False
-        mailed = await self._send([item], mail, "person-mail")
+        mailed = await self._send([item], Mail(id_, teacher.email, letter.subject, letter.text), "person-mail", teacher)
         if mailed.refused:
-            hand_over(item)
+            await self._hand_over(item, "address-refused")
         elif mailed.problem:
             item.letter = True
 
+    async def _hand_over(self, item: Item, reason: str) -> None:
+        """No letter reaches the teacher, so the organisation gives him the notice.
+
+        But when the letter was to serve him with the notice of a restriction, he was not served: the case says so, and
+        tells school and county itself, with a new date (edge case 41).
+        """
+        service = self._office.service
+        if service is not None and item.notice.type == RestrictionServed.type:
+            try:
+                taken_back = await service.take_back(item.notice, reason)
+            except (TemporalError, RuntimeError) as error:
+                # It is asked again with the next batch. Until then nobody is told to hand over what may be void.
+                self._fail(f"the service of a notice cannot be taken back ({type(error).__name__})")
+                item.letter, item.digest = True, False
+                return
+            if taken_back:
+                item.letter = item.digest = item.handover = False
+                return
+        hand_over(item)
+
     async def _send_digest(self, id_: UUID, items: Sequence[Item]) -> None:
-        address = await self._office.recipients.organisation(self._organisation)
-        if address is None:
+        recipient = await self._office.recipients.organisation(self._organisation)
+        problem = "the organisation has no mail address" if recipient is None else ""
+        if recipient is not None and await self._office.recipients.is_resting(recipient):
+            problem = "the organisation's mail address was refused; it rests for a day, or until it is changed"
+        if recipient is None or problem:
             self._mail_works = False
-            self._fail("the organisation has no mail address")
+            self._fail(problem)
             return
-        name, email = address
         untold = await self._untold()
         letter = letters.digest(
-            name,
+            recipient.name,
             [item.notice for item in items if not item.handover],
             [item.notice for item in items if item.handover],
             bool(untold),
         )
         for item in items:
             item.digest = False
-        mailed = await self._send(items, Mail(id_, email, letter.subject, letter.text), "mail")
+        mailed = await self._send(items, Mail(id_, recipient.email, letter.subject, letter.text), "mail", recipient)
         if mailed.problem:
             for item in items:
                 item.digest = True
         elif untold:
             await self._office.pool.execute(statement("owner_told"), untold)
 
-    async def _send(self, items: Sequence[Item], mail: Mail, channel: MailChannel) -> Mailed:
+    async def _send(self, items: Sequence[Item], mail: Mail, channel: MailChannel, recipient: Recipient) -> Mailed:
         """Send a mail that, once it is sent, leaves `items` with this way done."""
         assert self._mail is not None, "the batch was opened"
         ids = [item.notice.id for item in items]
-        await self._office.deliveries.begin_mail(ids, self._organisation, channel, mail.id)
+        proof = Proof(mail.digest, letters.template_version(), recipient.digest, recipient.sealed)
+        await self._office.deliveries.begin_mail(ids, self._organisation, channel, mail.id, proof)
         mailed = await self._mail.send(mail)
         activity.heartbeat()
         done = self._done(items) if mailed.problem == "" else []

@@ -40,6 +40,7 @@ class QueuedNotice:
     data: dict[str, Any]
     person: UUID | None
     created_at: datetime
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def _notice(row: Any) -> QueuedNotice | UnreadableNotice:
             data=data,
             person=UUID(person) if person else None,
             created_at=row["created_at"],
+            campaign=str(body.get("campaign", "")),
         )
     except (AttributeError, TypeError, ValueError):
         return UnreadableNotice(row["id"])

@@ -62,7 +62,7 @@ async def test_webhooks_go_at_night_and_what_cannot_wait_is_mailed(office: PostO
 
     result = await office.deliver("s1")
 
-    assert (result.delivered, result.left, result.held) == (2, 2, 1)
+    assert (result.delivered, result.left, result.held) == (3, 1, 1)
     assert len(office.webhooks.received("s1")) == 1
     (mail,) = office.mails.received("s1@example.org")
     assert "遴选截止时间提醒" in mail.text
@@ -70,13 +70,19 @@ async def test_webhooks_go_at_night_and_what_cannot_wait_is_mailed(office: PostO
     assert len(office.mails.received(EMAIL)) == 1
 
 
-async def test_a_mail_that_was_begun_keeps_its_notices_together(office: PostOffice) -> None:
-    await office.tell("s1")
-    midnight = local_instant("2022-09-20 24:00").isoformat()
-    await pass_until(office, MORNING)
+async def test_a_mail_that_was_begun_goes_whole_or_not_at_all(office: PostOffice) -> None:
+    port = office.mails.port
+    await pass_until(office, local_instant("2022-09-21 20:00"))
+    first = await office.tell("s1")
+    await office.tell("s1", "leave.granted")
     await office.mails.stop()
-    await office.tell("s1", "campaign.selection_reminder", deadline=midnight)
     assert "no connection" in (await office.deliver("s1")).problem
+    await office.mails.start(port)
 
     await pass_until(office, local_instant("2022-09-21 21:30"))
     assert (await office.deliver("s1")).held == 2
+    urgent = b'{"data": {"deadline": "2022-09-21T16:00:00+00:00"}}'
+    await office.pool.execute("UPDATE ledger.outbox SET body = $1 WHERE id = $2", urgent, first)
+    assert (await office.deliver("s1")).left == 0
+    (mail,) = office.mails.received("s1@example.org")
+    assert "2 条通知" in mail.subject

@@ -170,12 +170,15 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail that arrived; `recipient` is the address that the sender named to the server."""
+    """A mail that arrived; `recipient` is the address that the sender named to the server, `sender` the one where it
+    wants the mail back that cannot be delivered.
+    """
 
     recipient: str
     message_id: str
     subject: str
     text: str
+    sender: str = ""
 
 
 class MailReceiver:
@@ -249,7 +252,8 @@ class MailReceiver:
         body = message.get_body(("plain",))
         text = body.get_content().replace("\r\n", "\n") if body is not None else ""
         for recipient in envelope.rcpt_tos:
-            mail = ReceivedMail(str(recipient), str(message["message-id"]), str(message["subject"]), text)
+            named = (str(recipient), str(message["message-id"]), str(message["subject"]))
+            mail = ReceivedMail(*named, text, str(envelope.mail_from))
             self.mails.append(mail)
             self.accepted[mail.recipient, mail.message_id] += 1
         return TAKEN

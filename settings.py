@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
     # Where mails that come back go: each is sent from an address of its own below it (docs/runbooks/mail.md).
-    bounce_address: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9._-]{1,20}@[A-Za-z0-9.-]{1,200}$")] = ""
+    bounce_address: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9._-]{1,20}@[A-Za-z0-9.-]{1,200}$")] | None = None
     # When no mail is sent (Asia/Shanghai), unless it cannot wait; empty for none. Webhooks go at any time.
     quiet_hours: Annotated[str, Field(pattern=QUIET_HOURS)] = "21:00-08:00"
     api_host: str = "127.0.0.1"

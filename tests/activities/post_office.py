@@ -152,20 +152,22 @@ async def open_post_office(database_url: str, faults: Faults | None = None) -> A
     webhooks, mails = WebhookReceiver(faults), MailReceiver()
     await webhooks.start()
     await mails.start()
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=6) as pool, Ledger(pool) as ledger:
-        vault = Vault(pool, MASTER_KEY, INDEX_KEY)
-        activities = MailboxActivities(
-            pool,
-            people=ledger,
-            vault=vault,
-            webhooks=WebhookSender(allow_loopback=True),
-            mailer=Mailer(MailServer(mails.host, mails.port, "xunji@example.org", RETURN_PATHS)),
-            open_secret=partial(open_secret, MASTER_KEY),
-            seal=SecretsBox(MASTER_KEY).seal,
-            book=InstitutionBook(ledger),
-            clock=SystemClock(),
-        )
-        orders = MailboxOrders(pool, InstitutionBook(ledger), SystemClock())
-        yield PostOffice(pool, ledger, vault, webhooks, mails, activities, orders)
-    await mails.stop()
-    await webhooks.stop()
+    try:
+        async with asyncpg.create_pool(database_url, min_size=1, max_size=6) as pool, Ledger(pool) as ledger:
+            vault = Vault(pool, MASTER_KEY, INDEX_KEY)
+            activities = MailboxActivities(
+                pool,
+                people=ledger,
+                vault=vault,
+                webhooks=WebhookSender(allow_loopback=True),
+                mailer=Mailer(MailServer(mails.host, mails.port, "xunji@example.org", RETURN_PATHS)),
+                open_secret=partial(open_secret, MASTER_KEY),
+                seal=SecretsBox(MASTER_KEY).seal,
+                book=InstitutionBook(ledger),
+                clock=SystemClock(),
+            )
+            orders = MailboxOrders(pool, InstitutionBook(ledger), SystemClock())
+            yield PostOffice(pool, ledger, vault, webhooks, mails, activities, orders)
+    finally:
+        await mails.stop()
+        await webhooks.stop()

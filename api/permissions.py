@@ -46,6 +46,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "bulletins:read": frozenset({"bureau", "county", "host"}),
     "webhooks:read": _EVERYBODY,
     "webhooks:write": _EVERYBODY,
+    "deliveries:read": _EVERYBODY,
     "mailboxes:read": _BUREAU,
     "mailboxes:write": _BUREAU,
     "ledger:audit": _EVERYBODY,

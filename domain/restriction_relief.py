@@ -52,9 +52,8 @@ def _to_teacher(state: Restriction, number: str, event: Event, **data: Any) -> t
 
 def fail_service(state: Restriction, command: FailService, context: Context) -> Decision | Refusal:
     """The notice did not arrive: no window has run, and the school is asked to hand it over (edge case 41)."""
-<<<<<<< HEAD
-    if state.phase == "served" and state.window_closed:
-        return refuse("objection_window_passed", deadline="—")
+    if state.phase == "served" and state.objection_until is not None and context.now >= state.objection_until:
+        return refuse("objection_window_passed", deadline=in_words(state.objection_until))
     via: ServedBy = (
         "in-person" if state.served_via == "in-person" else "school" if state.served_via == "school" else "mail"
     )
@@ -69,10 +68,6 @@ def record_bounce(state: Restriction, command: RecordBounce, context: Context) -
 
 
 def _not_served(state: Restriction, via: ServedBy, reason: str, context: Context) -> Decision:
-=======
-    if state.phase == "served" and state.objection_until is not None and context.now >= state.objection_until:
-        return refuse("objection_window_passed", deadline=in_words(state.objection_until))
->>>>>>> main
     plan = context.facts.plan
     failed = ServiceFailed(
         by=str(context.actor),

@@ -80,6 +80,7 @@ async def test_a_letter_that_comes_back_is_handed_over_and_the_address_rests(off
     assert "转交学员本人" in mail.text
     assert "zz22-410181-00077" in mail.text
     row = await office.pool.fetchrow("SELECT * FROM app.deliveries WHERE channel = 'person-mail'")
+    assert row is not None
     assert (row["problem"], row["bounce_status"], row["bounced_at"] is not None) == (
         "the mail came back",
         "5.1.1",

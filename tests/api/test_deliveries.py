@@ -13,7 +13,7 @@ from tests.api.nominations import nominated
 from tests.api.notices import tell
 from tests.api.test_exports import cells
 
-PROOF = {
+PROOF: dict[str, Any] = {
     "server": "mail.example.org:25",
     "reply": "2.0.0 Ok: queued as 4F5XYZ1",
     "content_digest": bytes(range(32)),

@@ -52,6 +52,7 @@ from schedules import ensure_schedules
 from secrets_box import SecretsBox, open_secret
 from services.bounces import return_paths_of
 from services.person_records import ErasureSweep, PersonRecords
+from services.text_messages import texts_of
 from settings import Settings, former_keys, key_bytes, load_settings
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -172,6 +173,7 @@ def create_worker(
         clock=clock_for(settings.clock, pool),
         quiet_hours=QuietHours.from_text(settings.quiet_hours),
         service=ServiceOfNotice(client, settings.task_queue),
+        texts=texts_of(settings),
     )
     orders = MailboxOrders(pool, InstitutionBook(ledger), clock_for(settings.clock, pool))
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)

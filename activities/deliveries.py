@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from activities.email import BOUNCED, REFUSED, Mailed
+from activities.channels import BOUNCED, REFUSED, Sent
 from activities.outbox import Queryable
 from activities.schema import statement
 from activities.webhooks import Posted
@@ -23,8 +23,11 @@ from activities.webhooks import Posted
 UNFINISHED = "unfinished"
 NO_ADDRESS = "no address is known"
 RESTING = "its address was refused before"
+PUT_OFF = "put off"
+TRIED_AGAIN = (PUT_OFF, "no connection")
+"""How the problem of a text message begins that has surely not gone out."""
 UNDELIVERABLE = (REFUSED, BOUNCED, NO_ADDRESS, RESTING)
-MailChannel = Literal["mail", "person-mail"]
+MailChannel = Literal["mail", "person-mail", "sms"]
 ANSWERS_KEPT = timedelta(days=30)
 """How long the beginnings of receivers' answers are kept; the attempts themselves stay."""
 SWEEP_EVERY_S = 3_600.0
@@ -50,6 +53,7 @@ class Progress:
 
     `posted` are the endpoints that took it. `digest` is the mail to the organisation that it was put into.
     `letter_refused` says that the teacher's address does not work, `letter_since` since when he is being written to.
+    `text_over` says that no more text message is to be tried: one that was begun may have arrived.
     """
 
     posted: set[str] = field(default_factory=set)
@@ -58,6 +62,9 @@ class Progress:
     letter_sent: bool = False
     letter_refused: bool = False
     letter_since: datetime | None = None
+    text_sent: bool = False
+    text_over: bool = False
+    text_since: datetime | None = None
 
 
 class DeliveryLog:
@@ -76,6 +83,9 @@ class DeliveryLog:
                     each.posted.add(row["endpoint"])
                 case "mail":
                     each.digest, each.digest_sent = UUID(row["endpoint"]), done
+                case "sms":
+                    each.text_sent, each.text_since = done, row["first_at"]
+                    each.text_over = not done and not row["problem"].startswith(TRIED_AGAIN)
                 case _:
                     each.letter_sent = done
                     each.letter_refused = row["problem"] in UNDELIVERABLE
@@ -137,7 +147,7 @@ class DeliveryLog:
         """Why `mail` was not even tried."""
         await self._database.execute(statement("record_unsent"), notice, organisation, channel, str(mail), problem)
 
-    async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Mailed, finished: Sequence[UUID]) -> None:
+    async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Sent, finished: Sequence[UUID]) -> None:
         """How `mail` fared. The notices in `finished` wait for nothing more."""
         await self._database.execute(
             statement("finish_mail"),

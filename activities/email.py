@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -19,15 +19,13 @@ from uuid import UUID
 
 import aiosmtplib
 
+from activities.channels import REFUSED, Sent
 from activities.return_path import ReturnPaths
 
 TIMEOUT_S = 30.0
 """For everything together: connection, encryption and the whole mail."""
 SUBJECT_LENGTH_MAX = 200
 REPLY_LENGTH_MAX = 200
-REFUSED = "the recipient was refused"
-BOUNCED = "the mail came back"
-"""A mail server took the mail, and another one did not."""
 _ADDRESS = re.compile(r"[^\s<>:;,]+@[^\s<>:;,]+")
 
 
@@ -64,26 +62,6 @@ class Mail:
         return hashlib.sha256(f"{self.subject}\n{self.text}".encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Mailed:
-    """How a mail fared. `problem` is REFUSED when this recipient will never be accepted; others may be tried again.
-
-    `of_recipient` says that only this recipient failed, and the server may be given other mails. `server` is who
-    answered, `reply` what: most often the id in its queue. No address is in it. Both are evidence, and make no
-    difference between two outcomes.
-    """
-
-    status_code: int | None = None
-    problem: str = ""
-    of_recipient: bool = False
-    server: str = field(default="", compare=False)
-    reply: str = field(default="", compare=False)
-
-    @property
-    def refused(self) -> bool:
-        return self.problem == REFUSED
-
-
 class MailSession:
     """One connection to the mail server, opened with the first mail and again after a failure."""
 
@@ -91,26 +69,26 @@ class MailSession:
         self._server = server
         self._smtp: aiosmtplib.SMTP | None = None
 
-    async def send(self, mail: Mail) -> Mailed:
-        """Send `mail` once. Every failure of the server or of the way to it is an answer, not an exception."""
+    async def send(self, message: Mail) -> Sent:
+        """Send `message` once. Every failure of the server or of the way to it is an answer, not an exception."""
         try:
-            message = self._message(mail)
+            built = self._message(message)
         except (MessageError, ValueError, IndexError):
-            return Mailed(problem=REFUSED, of_recipient=True)
+            return Sent(problem=REFUSED, of_recipient=True)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                mailed = await self._send(message, mail)
-            return replace(mailed, server=f"{self._server.host}:{self._server.port}")
+                sent = await self._send(built, message)
+            return replace(sent, server=f"{self._server.host}:{self._server.port}")
         except TimeoutError:
-            outcome = Mailed(problem=f"the mail server did not answer within {TIMEOUT_S:.0f} s")
+            outcome = Sent(problem=f"the mail server did not answer within {TIMEOUT_S:.0f} s")
         except aiosmtplib.SMTPResponseException as error:
-            outcome = Mailed(_code(error), f"the mail server answered {error.code}")
+            outcome = Sent(_code(error), f"the mail server answered {error.code}")
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            outcome = Mailed(problem=f"no connection to the mail server ({type(error).__name__})")
+            outcome = Sent(problem=f"no connection to the mail server ({type(error).__name__})")
         await self.close()
         return outcome
 
-    async def _send(self, message: EmailMessage, mail: Mail) -> Mailed:
+    async def _send(self, message: EmailMessage, mail: Mail) -> Sent:
         if self._smtp is None:
             smtp = aiosmtplib.SMTP(hostname=self._server.host, port=self._server.port, timeout=TIMEOUT_S)
             await smtp.connect()
@@ -122,15 +100,15 @@ class MailSession:
         except aiosmtplib.SMTPRecipientsRefused as error:
             refusal = error.recipients[0]
             problem = REFUSED if refusal.code >= 500 else f"the recipient was put off ({refusal.code})"
-            return Mailed(_code(refusal), problem, of_recipient=True, reply=without_addresses(refusal.message, mail.to))
+            return Sent(_code(refusal), problem, of_recipient=True, reply=without_addresses(refusal.message, mail.to))
         except aiosmtplib.SMTPDataError as error:
             if error.code < 500:
                 raise
             # The server has taken the recipient and will never take this mail: the next one may go.
-            return Mailed(_code(error), REFUSED, of_recipient=True, reply=without_addresses(error.message, mail.to))
+            return Sent(_code(error), REFUSED, of_recipient=True, reply=without_addresses(error.message, mail.to))
         except aiosmtplib.SMTPNotSupported:
-            return Mailed(problem=REFUSED, of_recipient=True)
-        return Mailed(status_code=250, reply=without_addresses(reply, mail.to))
+            return Sent(problem=REFUSED, of_recipient=True)
+        return Sent(status_code=250, reply=without_addresses(reply, mail.to))
 
     async def close(self) -> None:
         """Say goodbye, if that is still possible."""

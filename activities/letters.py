@@ -11,11 +11,13 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import jinja2
 import yaml
 
 from activities.outbox import QueuedNotice
+from activities.sms import TextMessage
 from domain.refusals import in_words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -88,6 +90,11 @@ def to_teacher(name: str, notice: QueuedNotice) -> Letter:
     ]
     titles = " / ".join(title_of(notice.type, language) for language in LANGUAGES)
     return Letter(f"[训迹] {titles}", BETWEEN_LANGUAGES.join(parts))
+
+
+def to_telephone(id_: UUID, telephone: str, notice: QueuedNotice) -> TextMessage:
+    """The text message to one teacher: what it is about, and his number in the campaign."""
+    return TextMessage(id_, telephone, title_of(notice.type, "zh"), str(notice.data.get("trainee", "")))
 
 
 @cache

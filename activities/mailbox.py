@@ -2,7 +2,7 @@
 
     notice ─┬─► every active endpoint that wants its type        (webhook, one message per notice)
             ├─► the organisation's digest, when no endpoint takes it   (one mail for the batch)
-            └─► the teacher, when it goes on to one                   (a letter of his own)
+            └─► the teacher, when it goes on to one                   (a letter of his own, or else a text message)
                   └─► no address, a refused one, or a mail that came back: listed in the organisation's digest for
                       handing over; a restriction that was served by it is not served
 
@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid5
 
 import asyncpg
@@ -31,14 +31,16 @@ from temporalio.exceptions import TemporalError
 from activities import letters
 from activities.asked import GIVE_UP_AFTER as ASKED_GIVE_UP_AFTER
 from activities.asked import Asked, AskedLog
+from activities.channels import Channel, Outgoing, Sent, Session
 from activities.deliveries import NO_ADDRESS, RESTING, DeliveryLog, MailChannel, Proof
-from activities.email import Mail, Mailed, Mailer, MailSession
+from activities.email import Mail
 from activities.institution_book import InstitutionBook
 from activities.outbox import Outbox, QueuedNotice, UnreadableNotice
 from activities.recipients import PeopleStreams, PersonalFields, Recipient, Recipients
 from activities.schema import statement
 from activities.service_of_notice import ServiceOfNotice
-from activities.ways import MAIL_NAMESPACE, Item, ObjectionLink, digests, hand_over, item_of, with_link
+from activities.sms import TEXT_VERSION, TEXTED, TextMessage
+from activities.ways import GIVE_UP_AFTER, MAIL_NAMESPACE, Item, ObjectionLink, digests, hand_over, item_of, with_link
 from activities.webhooks import Endpoint, EndpointSession, Message, Posted, WebhookSender
 from clock import Clock
 from domain.institution import WebhookEndpointDisabled
@@ -57,6 +59,7 @@ PROBLEM_LENGTH_MAX = 120
 PROBLEMS_MAX = 20
 """So many failing ways of a batch are named; there are ENDPOINTS_MAX endpoints, letters and mail."""
 WORKER = "system:mailbox"
+M = TypeVar("M", bound=Outgoing)
 
 OpenSecret = Callable[[str, bytes], str]
 """Opens the sealed secret of the endpoint with this id; raises ValueError."""
@@ -80,7 +83,7 @@ class MailboxActivities:
         people: PeopleStreams,
         vault: PersonalFields,
         webhooks: WebhookSender,
-        mailer: Mailer,
+        mailer: Channel[Mail],
         open_secret: OpenSecret,
         seal: Seal,
         book: InstitutionBook,
@@ -88,6 +91,7 @@ class MailboxActivities:
         objection_link: ObjectionLink | None = None,
         quiet_hours: QuietHours | None = None,
         service: ServiceOfNotice | None = None,
+        texts: Channel[TextMessage] | None = None,
     ) -> None:
         self.pool = pool
         self.recipients = Recipients(pool, people, vault)
@@ -100,6 +104,7 @@ class MailboxActivities:
         self.clock = clock
         self.quiet_hours = quiet_hours
         self.service = service
+        self.texts = texts
         self.outbox = Outbox(pool)
         self.asked = AskedLog(pool)
         self.deliveries = DeliveryLog(pool)
@@ -159,7 +164,9 @@ class _Batch:
         self._items: list[Item] = []
         self._sessions: list[EndpointSession] = []
         self._asked: list[Asked] = []
-        self._mail: MailSession | None = None
+        self._mail: Session[Mail] | None = None
+        self._texts: Session[TextMessage] | None = None
+        self._texted: set[UUID] = set()
         self._mail_works = True
         self._ends = time.monotonic() + BATCH_SECONDS_MAX
         self._finished: set[UUID] = set()
@@ -200,6 +207,8 @@ class _Batch:
             session = self._office.webhooks.session(endpoint)
             self._sessions.append(await self._stack.enter_async_context(session))
         self._mail = await self._stack.enter_async_context(self._office.mailer.session())
+        if self._office.texts is not None:
+            self._texts = await self._stack.enter_async_context(self._office.texts.session())
 
     async def _keep_quiet(self) -> None:
         """Find out what is not mailed before the morning. Webhooks go to machines and wait for nothing."""
@@ -341,14 +350,15 @@ class _Batch:
             self._fail(f"a personal record cannot be opened ({type(error).__name__})")
             return
         id_ = uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}")
-        if teacher is None or await self._office.recipients.is_resting(teacher):
-            problem, reason = (NO_ADDRESS, "no-address") if teacher is None else (RESTING, "address-refused")
+        if teacher is None or not teacher.email or await self._office.recipients.is_resting(teacher.digest):
+            known = teacher is not None and teacher.email
+            problem, reason = (RESTING, "address-refused") if known else (NO_ADDRESS, "no-address")
             await self._office.deliveries.record_unsent(item.notice.id, self._organisation, "person-mail", id_, problem)
             await self._hand_over(item, reason)
             return
         letter = letters.to_teacher(teacher.name, with_link(item.notice, self._office.objection_link))
         item.letter = False
-        mailed = await self._send([item], Mail(id_, teacher.email, letter.subject, letter.text), "person-mail", teacher)
+        mailed = await self._send_mail([item], id_, "person-mail", teacher, letter)
         if mailed.refused:
             await self._hand_over(item, "address-refused")
         elif mailed.problem:
@@ -372,12 +382,47 @@ class _Batch:
             if taken_back:
                 item.letter = item.digest = item.handover = False
                 return
-        hand_over(item)
+        if not await self._text(item):
+            hand_over(item)
+
+    async def _text(self, item: Item) -> bool:
+        """Send the teacher a text message instead. Whether he has got one, or will be sent one later."""
+        progress, person = item.progress, item.notice.person
+        if progress.text_sent:
+            item.letter = item.digest = item.handover = False
+            return True
+        if self._texts is None or person is None or item.notice.type not in TEXTED or progress.text_over:
+            return False
+        if item.held or item.notice.id in self._texted:
+            item.letter, item.digest = True, False
+            return True
+        try:
+            teacher = await self._office.recipients.teacher(person)
+        except VaultError:
+            return False
+        late = progress.text_since is not None and datetime.now(UTC) - progress.text_since > GIVE_UP_AFTER
+        if teacher is None or not teacher.telephone or late:
+            return False
+        if await self._office.recipients.is_resting(teacher.telephone_digest):
+            return False
+        self._texted.add(item.notice.id)
+        item.letter = item.digest = item.handover = False
+        sent = await self._send_text(item, teacher)
+        if sent.problem and not sent.of_recipient:
+            item.letter, item.digest = True, False
+        return not sent.problem or not sent.of_recipient
+
+    async def _send_text(self, item: Item, teacher: Recipient) -> Sent:
+        assert self._texts is not None, "it was asked for"
+        message = letters.to_telephone(uuid5(MAIL_NAMESPACE, f"sms/{item.notice.id}"), teacher.telephone, item.notice)
+        sealed = await self._office.recipients.sealed(teacher, {"telephone": teacher.telephone})
+        proof = Proof(message.digest, TEXT_VERSION, teacher.telephone_digest, sealed)
+        return await self._send([item], message, "sms", self._texts, proof)
 
     async def _send_digest(self, id_: UUID, items: Sequence[Item]) -> None:
         recipient = await self._office.recipients.organisation(self._organisation)
         problem = "the organisation has no mail address" if recipient is None else ""
-        if recipient is not None and await self._office.recipients.is_resting(recipient):
+        if recipient is not None and await self._office.recipients.is_resting(recipient.digest):
             problem = "the organisation's mail address was refused; it rests for a day, or until it is changed"
         if recipient is None or problem:
             self._mail_works = False
@@ -392,28 +437,39 @@ class _Batch:
         )
         for item in items:
             item.digest = False
-        mailed = await self._send(items, Mail(id_, recipient.email, letter.subject, letter.text), "mail", recipient)
+        mailed = await self._send_mail(items, id_, "mail", recipient, letter)
         if mailed.problem:
             for item in items:
                 item.digest = True
         elif untold:
             await self._office.pool.execute(statement("owner_told"), untold)
 
-    async def _send(self, items: Sequence[Item], mail: Mail, channel: MailChannel, recipient: Recipient) -> Mailed:
-        """Send a mail that, once it is sent, leaves `items` with this way done."""
+    async def _send_mail(
+        self, items: Sequence[Item], id_: UUID, channel: MailChannel, recipient: Recipient, letter: letters.Letter
+    ) -> Sent:
         assert self._mail is not None, "the batch was opened"
+        mail = Mail(id_, recipient.email, letter.subject, letter.text)
+        sealed = await self._office.recipients.sealed(recipient, {"email": recipient.email})
+        proof = Proof(mail.digest, letters.template_version(), recipient.digest, sealed)
+        sent = await self._send(items, mail, channel, self._mail, proof)
+        if sent.problem and not (sent.refused and channel == "person-mail"):
+            self._mail_works = sent.of_recipient
+        return sent
+
+    async def _send(
+        self, items: Sequence[Item], message: M, channel: MailChannel, session: Session[M], proof: Proof
+    ) -> Sent:
+        """Send a message that, once it is sent, leaves `items` with this way done."""
         ids = [item.notice.id for item in items]
-        proof = Proof(mail.digest, letters.template_version(), recipient.digest, recipient.sealed)
-        await self._office.deliveries.begin_mail(ids, self._organisation, channel, mail.id, proof)
-        mailed = await self._mail.send(mail)
+        await self._office.deliveries.begin_mail(ids, self._organisation, channel, message.id, proof)
+        sent = await session.send(message)
         activity.heartbeat()
-        done = self._done(items) if mailed.problem == "" else []
-        await self._office.deliveries.finish_mail(ids, mail.id, mailed, done)
+        done = self._done(items) if sent.problem == "" else []
+        await self._office.deliveries.finish_mail(ids, message.id, sent, done)
         self._finished.update(done)
-        if mailed.problem and not (mailed.refused and channel == "person-mail"):
-            self._mail_works = mailed.of_recipient
-            self._fail(f"{channel}: {mailed.problem}")
-        return mailed
+        if sent.problem and not (sent.refused and channel != "mail"):
+            self._fail(f"{channel}: {sent.problem}")
+        return sent
 
     # --------------------------------------------------------------------------------------------------- shared
 
@@ -436,7 +492,7 @@ class _Batch:
 
 
 async def _together(ways: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Go all ways at once, and wait for all. Of the errors that end the batch the first is raised."""
+    """Go all ways at once, and wait for all. Of the errors the first is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for way in ways:

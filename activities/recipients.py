@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -36,15 +37,21 @@ class PersonalFields(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom a mail goes to. Nothing of it is ever logged; the address is stored only in `sealed`.
+    """Whom a message goes to. Nothing of it is ever logged; a teacher's address is stored under his own key only.
 
-    `digest` is another one when the address was changed. `sealed` is a teacher's address under his own key.
+    `person` is None for an organisation. `digest` is another one when the address was changed.
     """
 
     name: str = field(repr=False)
     email: str = field(repr=False)
     digest: bytes = field(repr=False)
-    sealed: str | None = field(default=None, repr=False)
+    person: UUID | None = None
+    telephone: str = field(default="", repr=False)
+
+    @property
+    def telephone_digest(self) -> bytes:
+        """As `digest`, for the telephone: one of the two may be wrong and the other right."""
+        return hashlib.sha256(b"telephone\x00" + self.digest).digest()
 
 
 class Recipients:
@@ -56,7 +63,7 @@ class Recipients:
         self._vault = vault
 
     async def teacher(self, person: UUID) -> Recipient | None:
-        """Name and address from the newest sealed record; None without an address, or when the person was erased.
+        """Name and addresses from the newest sealed record; None without one, or when the person was erased.
 
         Raises VaultError when the record is there and cannot be opened.
         """
@@ -66,13 +73,25 @@ class Recipients:
             return None
         try:
             fields = await self._vault.open(person, sealed)
-            email = fields.get("email", "").strip()
-            if not email:
-                return None
-            kept = await self._vault.seal(person, {"email": email})
         except (SubjectErased, SubjectUnknown):
             return None
-        return Recipient(fields.get("name", ""), email, hashlib.sha256(sealed.encode()).digest(), kept)
+        return Recipient(
+            name=fields.get("name", ""),
+            email=fields.get("email", "").strip(),
+            digest=hashlib.sha256(sealed.encode()).digest(),
+            person=person,
+            telephone=fields.get("telephone", "").strip(),
+        )
+
+    async def sealed(self, recipient: Recipient, address: dict[str, str]) -> str | None:
+        """The address that a teacher was written to, under his own key; None for an organisation, and for who was
+        erased meanwhile.
+        """
+        if recipient.person is None:
+            return None
+        with suppress(SubjectErased, SubjectUnknown):
+            return await self._vault.seal(recipient.person, address)
+        return None
 
     async def organisation(self, organisation: str) -> Recipient | None:
         """The organisation's name and mail address, None when it has none."""
@@ -85,7 +104,7 @@ class Recipients:
                 return Recipient(row["name_zh"], email, hashlib.sha256(email.encode()).digest()) if email else None
         return None
 
-    async def is_resting(self, recipient: Recipient) -> bool:
-        """Whether his address has been refused of late: trying it again and again would only look like junk mail."""
-        refused: bool = await self._database.fetchval(statement("address_refused"), recipient.digest, ADDRESS_REST)
+    async def is_resting(self, digest: bytes) -> bool:
+        """Whether the address has been refused of late: trying it again and again would only look like junk mail."""
+        refused: bool = await self._database.fetchval(statement("address_refused"), digest, ADDRESS_REST)
         return refused

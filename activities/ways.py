@@ -42,14 +42,17 @@ def item_of(notice: QueuedNotice, progress: Progress, endpoints: Sequence[Endpoi
     for_teacher = notice.person is not None
     overdue = progress.letter_since is not None and datetime.now(UTC) - progress.letter_since > GIVE_UP_AFTER
     handover = (
-        for_teacher and not progress.letter_sent and (progress.letter_refused or overdue or progress.digest is not None)
+        for_teacher
+        and not progress.letter_sent
+        and not progress.text_sent
+        and (progress.letter_refused or overdue or progress.digest is not None)
     )
     unposted = not wanting and not progress.posted and not for_teacher
     return Item(
         notice=notice,
         progress=progress,
         endpoints=wanting - progress.posted,
-        letter=for_teacher and not progress.letter_sent and not handover,
+        letter=for_teacher and not progress.letter_sent and not progress.text_sent and not handover,
         digest=(unposted or handover or progress.digest is not None) and not progress.digest_sent,
         handover=handover,
     )

@@ -15,7 +15,7 @@ from fastapi import Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.pagination import Page, WindowHere, next_cursor
-from api.people import mask_email
+from api.people import mask_email, mask_telephone
 from api.permissions import Caller
 from api.personal import PERSONAL
 from api.problems import documented
@@ -80,12 +80,16 @@ SELECT * FROM (
 class ServedOut(BaseModel):
     """One way that a notice went, or was tried. `problem` is empty once the receiver has taken it."""
 
-    channel: Literal["webhook", "mail", "person-mail"] = Field(description="`person-mail` is a letter to the teacher.")
+    channel: Literal["webhook", "mail", "person-mail", "sms"] = Field(
+        description="`person-mail` is a letter to the teacher, `sms` a text message to him."
+    )
     endpoint: str = Field(description="The webhook endpoint, or the id of the mail, which its Message-ID begins with.")
     recipient: Annotated[
         str | None,
         PERSONAL,
-        Field(description="A teacher's address, masked; only with a case.", examples=["w***@example.invalid"]),
+        Field(
+            description="A teacher's address or telephone, masked; only with a case.", examples=["w***@example.invalid"]
+        ),
     ] = None
     attempts: int
     first_at: datetime = Field(description="When it was first tried.")
@@ -308,9 +312,10 @@ async def _recipient(services: Services, person: UUID | None, sealed: str | None
     if person is None or sealed is None:
         return None
     try:
-        return mask_email((await services.vault.open(person, sealed)).get("email", ""))
+        fields = await services.vault.open(person, sealed)
     except (SubjectErased, SubjectUnknown):
         return None
+    return mask_email(fields["email"]) if "email" in fields else mask_telephone(fields.get("telephone", ""))
 
 
 def _body(row: Any) -> dict[str, Any]:

@@ -213,7 +213,7 @@ async def _open_recipients(vault: Vault, subject: UUID, notices: Iterable[dict[s
         sealed, delivery["recipient"] = delivery.pop("sealed"), None
         if sealed is not None:
             with suppress(SubjectErased):
-                delivery["recipient"] = (await vault.open(subject, sealed)).get("email")
+                (delivery["recipient"],) = (await vault.open(subject, sealed)).values()
 
 
 def _of_himself(content: dict[str, Any], marks: Sequence[bytes]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class WebhookReceiver:
         self._socket = socket.create_server((LOOPBACK, port))
         app = Starlette(routes=[Route("/webhooks/{organisation}", self._receive, methods=["POST"])])
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
-        self._server = _Server(config)
+        self._server = ListeningServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():
@@ -160,7 +160,7 @@ class WebhookReceiver:
         return payload
 
 
-class _Server(uvicorn.Server):
+class ListeningServer(uvicorn.Server):
     """Leaves signals to the program that it is a part of."""
 
     @contextlib.contextmanager

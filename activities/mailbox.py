@@ -351,8 +351,7 @@ class _Batch:
             return
         id_ = uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}")
         if teacher is None or not teacher.email or await self._office.recipients.is_resting(teacher.digest):
-            known = teacher is not None and teacher.email
-            problem, reason = (RESTING, "address-refused") if known else (NO_ADDRESS, "no-address")
+            problem, reason = (RESTING, "address-refused") if teacher and teacher.email else (NO_ADDRESS, "no-address")
             await self._office.deliveries.record_unsent(item.notice.id, self._organisation, "person-mail", id_, problem)
             await self._hand_over(item, reason)
             return

@@ -62,6 +62,7 @@ Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
 """Several keys, with commas between them."""
 
 MAX_WITNESSES = 8
+QUIET_HOURS = r"^$|^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$"
 
 
 class WitnessSetting(BaseModel):
@@ -120,6 +121,16 @@ class Settings(BaseSettings):
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
+    # Where mails that come back go: each is sent from an address of its own below it (docs/runbooks/mail.md).
+    bounce_address: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9._-]{1,20}@[A-Za-z0-9.-]{1,200}$")] | None = None
+    # Text messages to teachers whom no mail reaches; without the key there are none (docs/runbooks/mail.md).
+    sms_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$", max_length=200)] = "https://dysmsapi.aliyuncs.com"
+    sms_key_id: Annotated[str, Field(max_length=100)] | None = None
+    sms_key_secret: SecretStr | None = None
+    sms_sign_name: Annotated[str, Field(max_length=50)] | None = None
+    sms_template_code: Annotated[str, Field(max_length=50)] | None = None
+    # When no mail is sent (Asia/Shanghai), unless it cannot wait; empty for none. Webhooks go at any time.
+    quiet_hours: Annotated[str, Field(pattern=QUIET_HOURS)] = "21:00-08:00"
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     # How the world reaches the API: stands in problem types, links and notices.

@@ -46,6 +46,7 @@ from simulator.play import Play, endpoint_name, first_instant, milestone, whole_
 from simulator.population import generate
 from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
+from simulator.timetable import days_after, office_hour
 from simulator.watch import NotInTime
 
 ACCOUNT: Final = "bureau"
@@ -222,6 +223,7 @@ class Demo:
             door.counts.refused.update(read(report_file)["refused"])
         else:
             await self._play(house, door)
+        await self._wait_for_morning(bureau)
         outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
         await report.show(outcome, self.screen, bureau, self.plan)
         figures = {
@@ -238,6 +240,11 @@ class Demo:
         if self.options.json_file is not None:
             self.options.json_file.write_text(as_text(figures), encoding="utf-8")
         return self._verdict(list(report.faults(outcome, self.programme.population)), figures)
+
+    async def _wait_for_morning(self, bureau: Desk) -> None:
+        """The campaign ends at midnight, and what came about in the evening is mailed after the quiet hours."""
+        morning = office_hour(days_after(self.plan.dates.closes, 1))
+        await bureau.post(f"advance:{morning.isoformat()}", "/v1/clock/advance", {"until": morning.isoformat()})
 
     async def _is_over(self, bureau: Desk) -> bool:
         campaigns = await bureau.all("/v1/campaigns")

@@ -83,7 +83,7 @@ class WebhookReceiver:
         self._socket = socket.create_server((LOOPBACK, port))
         app = Starlette(routes=[Route("/webhooks/{organisation}", self._receive, methods=["POST"])])
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
-        self._server = _Server(config)
+        self._server = ListeningServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():
@@ -160,7 +160,7 @@ class WebhookReceiver:
         return payload
 
 
-class _Server(uvicorn.Server):
+class ListeningServer(uvicorn.Server):
     """Leaves signals to the program that it is a part of."""
 
     @contextlib.contextmanager
@@ -170,12 +170,15 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail that arrived; `recipient` is the address that the sender named to the server."""
+    """A mail that arrived; `recipient` is the address that the sender named to the server, `sender` the one where it
+    wants the mail back that cannot be delivered.
+    """
 
     recipient: str
     message_id: str
     subject: str
     text: str
+    sender: str = ""
 
 
 class MailReceiver:
@@ -249,7 +252,8 @@ class MailReceiver:
         body = message.get_body(("plain",))
         text = body.get_content().replace("\r\n", "\n") if body is not None else ""
         for recipient in envelope.rcpt_tos:
-            mail = ReceivedMail(str(recipient), str(message["message-id"]), str(message["subject"]), text)
+            named = (str(recipient), str(message["message-id"]), str(message["subject"]))
+            mail = ReceivedMail(*named, text, str(envelope.mail_from))
             self.mails.append(mail)
             self.accepted[mail.recipient, mail.message_id] += 1
         return TAKEN

@@ -156,7 +156,8 @@ class DeliverBatch(WorkflowMessage):
 class BatchResult(WorkflowMessage):
     """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data.
 
-    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped.
+    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped. `held` notices wait
+    for nothing but the end of the quiet hours at `held_until`, in `held_seconds` of real time.
     """
 
     delivered: int
@@ -165,6 +166,9 @@ class BatchResult(WorkflowMessage):
     retry_after_seconds: float | None = None
     problems: tuple[str, ...] = ()
     paused: str = ""
+    held: int = 0
+    held_until: datetime | None = None
+    held_seconds: float | None = None
 
 
 LONG_NUMBER = 7

@@ -371,8 +371,10 @@ def test_registration_begins_on_the_first_day() -> None:
 
 def test_a_list_that_is_sent_in_the_evening_says_who_came_when() -> None:
     given, evening = nomination().given(*SELECTED, ENROLLED, CONFIRMED), on(10, 10, 12)
-    then = given.when(Register(arrived_at=on(10, 10, 1)), HOST, evening, facts()).then(TraineeRegistered)
-    assert then.event(TraineeRegistered).registered_at == on(10, 10, 1)
+    decision = given.when(Register(arrived_at=on(10, 10, 1)), HOST, evening, facts()).then(TraineeRegistered)
+    registered = decision.events[0]
+    assert isinstance(registered, TraineeRegistered)
+    assert registered.registered_at == on(10, 10, 1)
     for wrong in (on(10, 9, 1), on(10, 10, 13)):
         given.when(Register(arrived_at=wrong), HOST, evening, facts()).refused("arrival_time_wrong")
 

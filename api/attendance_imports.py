@@ -40,7 +40,7 @@ from api.permissions import Caller
 from api.problems import Problem, documented, refused
 from api.receipts import Day, parsed_row
 from api.routing import router
-from api.services import Allowed, Services, ServicesHere, allowed
+from api.services import Allowed, Services, ServicesHere
 from api.uploads import REQUEST_BODY, TimelyBody, Upload
 from domain.attendance import REGISTERED, AttendanceDay, Mark, evolve
 from domain.calendar import local_date
@@ -195,6 +195,7 @@ NOUN: Final = Noun(
     kind="attendance-import",
     words="attendance",
     scope="classes:write",
+    roles=("host",),
     subject="class",
     columns=COLUMNS,
     open=AttendanceRows.open,
@@ -208,7 +209,7 @@ NOUN: Final = Noun(
     status_code=202,
     response_model=OperationOut,
     responses=documented(400, 404, 408, 409, 413, 415),
-    dependencies=[TimelyBody, Depends(Allowed(NOUN.scope, ("host",)))],
+    dependencies=[TimelyBody, Depends(Allowed(NOUN.scope, NOUN.roles))],
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def import_attendance(
@@ -239,7 +240,7 @@ async def import_attendance(
     responses={200: DOWNLOAD, **documented(404)},
 )
 async def get_attendance_template(
-    caller: Annotated[Caller, allowed(NOUN.scope)],
+    caller: Annotated[Caller, Depends(Allowed(NOUN.scope, NOUN.roles))],
     services: ServicesHere,
     training_class: ClassHere,
     day: Annotated[Day | None, Query(description="Only this day of the timetable.")] = None,

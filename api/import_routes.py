@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
 
 import orjson
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api import kept_imports as kept
@@ -20,8 +20,9 @@ from api.kept_imports import Options, Result
 from api.operations import OperationOut
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
+from api.personal import PERSONAL, note_rows
 from api.problems import Problem, documented, not_found
-from api.services import Services, ServicesHere, allowed
+from api.services import Allowed, Services, ServicesHere
 from api.uploads import file_problem, require_readable
 from api.validation import Fault
 from spreadsheets.cells import column_letters
@@ -104,7 +105,9 @@ class CellError(BaseModel):
     remedy: str
     remedy_zh: str
     source: str | None = None
-    value: str | None = Field(default=None, description="What stands there; masked where it is personal.")
+    value: Annotated[str | None, PERSONAL] = Field(
+        default=None, description="What stands there; masked where it is personal."
+    )
 
 
 class RowOut(BaseModel):
@@ -218,7 +221,7 @@ def download(content: bytes, format_: Format, name: str) -> Response:
 def add_reading_routes(routes: APIRouter, noun: Noun) -> None:
     """An import, its rows, and its file: for whoever sent it, for 7 days after its end."""
     name = noun.kind.replace("-", "_")
-    caller_here = Annotated[Caller, allowed(noun.scope)]
+    caller_here = Annotated[Caller, Depends(Allowed(noun.scope, noun.roles))]
 
     async def one(id: IdInPath, caller: caller_here, services: ServicesHere) -> ImportOut:  # noqa: A002
         return await _shown(services, noun, caller, await _own(services, noun, caller, id))
@@ -296,6 +299,7 @@ async def _page(results: kept.Results, after: int, limit: int, status: RowStatus
             break
         await asyncio.sleep(0)
     page = found[:limit]
+    note_rows(sum("errors" in each for each in page))
     more = len(found) > limit
     items = [RowOut.model_validate(each) for each in page]
     return Page(items=items, next=next_cursor(str(page[-1]["row"]) if more else None))
@@ -303,6 +307,7 @@ async def _page(results: kept.Results, after: int, limit: int, status: RowStatus
 
 def _marked(kept_results: kept.Results, runs: list[tuple[int, bytes]]) -> tuple[Sheet, Format, str]:
     table = kept_results.table()
+    note_rows(len(table.rows))
     results = {each["row"]: each for first, sealed in runs for each in kept_results.open(first, sealed)}
     everything = sorted([*table.others, *table.rows])
     place = table.columns.get(RESULT, max(len(cells) for _, cells in everything))

@@ -16,6 +16,7 @@ from api import kept_imports as kept
 from api import operations
 from api.import_columns import RESULT, SUCCEEDED_MARK, Columns
 from api.kept_imports import Import, Result
+from api.permissions import KeyRole
 from api.problem_types import INVALID
 from api.problems import Problem
 from api.services import Services
@@ -38,11 +39,12 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A kind of file. `subject` is what it is for: a campaign, or a class."""
+    """A kind of file. `roles` are whose it is, `subject` is what it is for: a campaign, or a class."""
 
     kind: str
     words: str
     scope: str
+    roles: tuple[KeyRole, ...]
     subject: Literal["campaign", "class"]
     columns: Columns
     open: Callable[[Services, Import], Awaitable[Rows]]

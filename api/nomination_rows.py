@@ -108,6 +108,7 @@ NOUN: Final = Noun(
     kind="nomination-import",
     words="nominations",
     scope="nominations:write",
+    roles=("county", "school"),
     subject="campaign",
     columns=COLUMNS,
     open=NominationRows.open,

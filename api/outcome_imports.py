@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import Response
+from fastapi import Depends, Response
 
 from api.class_files import (
     MASKS,
@@ -35,7 +35,7 @@ from api.permissions import Caller
 from api.problems import documented
 from api.receipts import parsed_row
 from api.routing import router
-from api.services import Services, ServicesHere, allowed, step
+from api.services import Allowed, Services, ServicesHere, step
 from api.uploads import REQUEST_BODY, TimelyBody, Upload
 from api.validation import Fault
 from domain.attendance import granted, tally
@@ -162,6 +162,7 @@ NOUN: Final = Noun(
     kind="outcome-import",
     words="outcomes",
     scope="trainees:write",
+    roles=("host",),
     subject="class",
     columns=COLUMNS,
     open=OutcomeRows.open,
@@ -206,7 +207,7 @@ async def import_outcomes(
     responses={200: DOWNLOAD, **documented(404)},
 )
 async def get_outcome_template(
-    caller: Annotated[Caller, allowed(NOUN.scope)],
+    caller: Annotated[Caller, Depends(Allowed(NOUN.scope, NOUN.roles))],
     services: ServicesHere,
     training_class: ClassHere,
     format: FormatHere = "xlsx",  # noqa: A002 - the parameter's name for callers

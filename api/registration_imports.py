@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import Response
+from fastapi import Depends, Response
 
 from api.class_files import (
     MASKS,
@@ -36,7 +36,7 @@ from api.permissions import Caller
 from api.problems import documented
 from api.receipts import parsed_row
 from api.routing import router
-from api.services import Services, ServicesHere, allowed, step
+from api.services import Allowed, Services, ServicesHere, step
 from api.uploads import REQUEST_BODY, TimelyBody, Upload
 from domain.trainee_messages import Register
 from spreadsheets.table import Headings
@@ -90,6 +90,7 @@ NOUN: Final = Noun(
     kind="registration-import",
     words="registrations",
     scope="trainees:write",
+    roles=("host",),
     subject="class",
     columns=COLUMNS,
     open=RegistrationRows.open,
@@ -134,7 +135,7 @@ async def import_registrations(
     responses={200: DOWNLOAD, **documented(404)},
 )
 async def get_registration_template(
-    caller: Annotated[Caller, allowed(NOUN.scope)],
+    caller: Annotated[Caller, Depends(Allowed(NOUN.scope, NOUN.roles))],
     services: ServicesHere,
     training_class: ClassHere,
     format: FormatHere = "xlsx",  # noqa: A002 - the parameter's name for callers

@@ -259,7 +259,9 @@ async def test_an_import_waits_for_temporal_and_goes_on_by_itself(api: API) -> N
 
 async def test_an_import_outlives_the_process_that_began_it(stack: API) -> None:
     """The row is as a killed process leaves it: begun, with a lease that has run out and some results kept."""
-    shown = await finished(stack, await send(stack, as_file(*(row(n) for n in range(1, 6)))))
+    # Made anew, the file would hold another time of its making.
+    content = as_file(*(row(n) for n in range(1, 6)))
+    shown = await finished(stack, await send(stack, content))
     numbers = [each["number"] for each in await rows_of(stack, shown)]
     before = await heads(stack)
     # All at once: the process looks for such operations by itself.
@@ -272,8 +274,7 @@ async def test_an_import_outlives_the_process_that_began_it(stack: API) -> None:
         await connection.execute("DELETE FROM app.import_results")
         await connection.execute("UPDATE app.imports SET succeeded = 0")
     stack.services.work_announced.set()
-    response = await send(stack, as_file(*(row(n) for n in range(1, 6))))
-    again = await finished(stack, response)
+    again = await finished(stack, await send(stack, content))
     assert again["succeeded"] == 5
     assert [each["number"] for each in await rows_of(stack, again)] == numbers
     assert await heads(stack) == before

@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Response
 from pydantic import BaseModel
 
 from api import bulletins, deliveries, problem_types, restrictions, trainees
-from api.nomination_imports import DOWNLOAD, download
+from api.import_routes import DOWNLOAD, FormatHere, download
 from api.permissions import Caller
 from api.problems import Problem, documented
 from api.receipts import CampaignId, TraineeNumber
@@ -28,7 +28,6 @@ MAX_RESTRICTIONS: Final = 2_000
 """Each of them opens a person's sealed fields."""
 
 PAGE_ROWS: Final = 500
-FormatHere = Annotated[Format, Query(description="xlsx or csv")]
 NOTICE: Final = ("notice", "type", "organisation", "to", "about", "created_at", "done_at")
 ABOUT: Final = ("trainee", "restriction", "training_class", "campaign")
 """What a notice is about: the first of these that its data names."""

@@ -165,7 +165,7 @@ class Once:
             log.warning("request_not_abandoned", cause=type(error).__name__)
 
 
-async def _once(
+async def read_once(
     request: Request,
     caller: Annotated[Caller, Depends(caller_of)],
     services: Annotated[Services, Depends(services_of)],
@@ -191,7 +191,7 @@ async def _once(
     return Once(request, services, caller, key, body)
 
 
-OnceHere = Annotated[Once, Depends(_once)]
+OnceHere = Annotated[Once, Depends(read_once)]
 """The parameter of a route that changes something."""
 
 

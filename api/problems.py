@@ -355,9 +355,11 @@ _DESCRIPTIONS: dict[int, str] = {
     404: "Unknown, or another organisation's",
     408: "The body did not come in time",
     409: "The state or a claim does not allow it, or the same request is in flight",
+    412: "It has changed since it was read; nothing was done",
     413: "The body is too large",
     415: "Not in this format",
     422: "The content is not valid or not eligible",
+    428: "If-Match is needed",
     500: "Something went wrong on our side",
     503: "The database or the workflow service is away; see Retry-After",
 }

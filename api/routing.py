@@ -5,7 +5,7 @@ ignored: a misspelt filter would show too much.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 from fastapi import APIRouter, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -14,9 +14,11 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from api import problem_types
+from api.conditional import Precondition, not_here
 from api.problems import Problem
 from api.validation import Fault, unknown_parameter
 
+_READING: Final = frozenset({"GET", "HEAD"})
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -41,6 +43,7 @@ class PublicRoute(APIRoute):
         known = frozenset(_query_parameters(self.dependant))
         takes_json = self.body_field is not None
         is_public = self.is_public
+        takes_if_match = next(preconditions(self.dependant), None) is not None
 
         async def strict(request: Request) -> Response:
             if not is_public:
@@ -48,6 +51,8 @@ class PublicRoute(APIRoute):
                 caller = await keys.authenticate(request.headers.get("authorization"))
                 request.state.caller = caller
             _refuse_unknown_parameters(request, known)
+            if "if-match" in request.headers and not takes_if_match and request.method not in _READING:
+                raise not_here()
             if takes_json:
                 _require_json(request)
             return await handle(request)
@@ -76,6 +81,14 @@ def _query_parameters(dependant: Dependant) -> Iterator[str]:
         yield parameter.alias
     for each in dependant.dependencies:
         yield from _query_parameters(each)
+
+
+def preconditions(dependant: Dependant) -> Iterator[Precondition]:
+    """What a route does with `If-Match`; nothing when it does not take it."""
+    for each in dependant.dependencies:
+        if isinstance(each.call, Precondition):
+            yield each.call
+        yield from preconditions(each)
 
 
 def _refuse_unknown_parameters(request: Request, known: frozenset[str]) -> None:

@@ -126,14 +126,14 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, tuple[int | str, ...]]
 def _fault(error: Mapping[str, Any]) -> Fault:
     type_ = str(error["type"])
     if type_ == "json_invalid":
-        return _NOT_JSON
+        return NOT_JSON
     kind = next((kind for prefixes, kind in _KINDS if type_.startswith(prefixes)), "other")
     code, zh, remedy_en, remedy_zh = _WORDS[kind]
     message = str(error["msg"]).removeprefix("Value error, ")
     return Fault(code, f"{message}.", zh, remedy_en, remedy_zh)
 
 
-_NOT_JSON = Fault(
+NOT_JSON = Fault(
     "not_json", "The body is not JSON.", "请求体不是 JSON。", "Send JSON in UTF-8.", "请发送 UTF-8 的 JSON。"
 )
 

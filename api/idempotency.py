@@ -57,7 +57,7 @@ class Answer:
     def content(self) -> bytes:
         """The body as JSON."""
         if isinstance(self.body, BaseModel):
-            return self.body.model_dump_json(exclude_none=True).encode()
+            return self.body.model_dump_json().encode()
         return orjson.dumps(self.body)
 
 

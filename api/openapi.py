@@ -159,7 +159,7 @@ def _problem_responses(route: APIRoute) -> dict[str, Any]:
         by_status.setdefault(type_.status, set()).add(type_)
     return {
         str(status): {"$ref": f"#/components/responses/Problem{status}"}
-        if found == _USUAL.get(status)
+        if status in _USUAL and found == _USUAL[status]
         else _problem_response(found)
         for status, found in by_status.items()
     }

@@ -6,7 +6,7 @@ name. A command's refusals are found the same way from the function that decides
 where a function is shared; a test over every request of the API's tests sees to it that none is missing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
@@ -24,17 +24,15 @@ from domain.decision import Command
 
 OUR_PACKAGES: Final = ("api.", "domain.", "services.")
 ROWS_ONLY: Final = 207
-_PROCESSES: Final[dict[type[Command], ModuleType]] = {
-    command: module
-    for module, table in (
-        (trainee, trainee.LIFECYCLE),
-        (training_class, training_class.LIFECYCLE),
-        (restriction, restriction.PROCEDURE),
-        (quota, quota.QUOTA_STEPS),
-        (campaign, {campaign.OpenCampaign: None, **campaign.CAMPAIGN_STEPS}),
-    )
-    for command in table
-} | {training_class.PlanClass: host_standing}
+_TABLES: Final[tuple[tuple[ModuleType, Iterable[type[Command]]], ...]] = (
+    (trainee, trainee.LIFECYCLE),
+    (training_class, training_class.LIFECYCLE),
+    (host_standing, (training_class.PlanClass,)),
+    (restriction, restriction.PROCEDURE),
+    (quota, quota.QUOTA_STEPS),
+    (campaign, (campaign.OpenCampaign, *campaign.CAMPAIGN_STEPS)),
+)
+_PROCESSES: Final = {command: module for module, table in _TABLES for command in table}
 """Where each command of a process is decided."""
 
 _BEFORE_DECIDING: Final = ("decide", "_guard")
@@ -49,6 +47,9 @@ _CLAIMS: Final = {
     "Limit": ("capacity_below_used",),
 }
 """Claims that a decision may ask for, and the refusals that come of them when the ledger says no."""
+
+_READS_A_STREAM: Final = "read_stream"
+_APPENDS: Final = frozenset({"Append", "append_of"})
 
 
 def problems_of(route: APIRoute) -> frozenset[ProblemType]:
@@ -95,6 +96,9 @@ def _technical(route: APIRoute) -> Iterator[ProblemType]:
     yield types.INVALID
     if route.dependant.path_params:
         yield types.NOT_FOUND
+        if route.status_code == ROWS_ONLY:
+            # What all rows are about may be another organisation's.
+            yield REFUSALS["unknown_number"]
     if route.body_field is not None:
         yield from (types.MALFORMED, types.TOO_LARGE, types.TOO_SLOW, types.UNSUPPORTED_MEDIA_TYPE)
     if read_once in calls:
@@ -144,6 +148,10 @@ def _codes(function: Callable[..., Any]) -> frozenset[str]:
 def _raised_by(function: Callable[..., Any]) -> Iterator[ProblemType]:
     names, codes = _mentioned(function)
     yield from (REFUSALS[code] for code in codes)
+    if _READS_A_STREAM in names:
+        yield from (REFUSALS["book_detached"], REFUSALS["history_unreadable"])
+    if names & _APPENDS:
+        yield REFUSALS["book_closed"]
     yield from (each for name in names if isinstance(each := getattr(types, name, None), ProblemType))
 
 

@@ -157,6 +157,12 @@ def unknown_parameter(name: str, known: Iterable[str]) -> Fault:
     return Fault("unknown_parameter", *words, hint_en, hint_zh, parameter=shown)
 
 
+def repeated_parameter(name: str) -> Fault:
+    """A query parameter that is given more than once and has one value."""
+    words = (f"The query parameter `{name}` is given more than once.", f"查询参数“{name}”重复。")
+    return Fault("repeated_parameter", *words, "Give it once.", "只填写一次。", parameter=name)
+
+
 def _hints(name: str, known: Iterable[str]) -> tuple[str, str]:
     names = sorted(known)
     nearest = get_close_matches(name[:NAME_LIMIT].lower(), names, n=1, cutoff=NEAR_ENOUGH)

@@ -232,6 +232,7 @@ class Desk:
         content = json.dumps(body or {}, ensure_ascii=False).encode()
         if _command_of(path) not in DECISIONS:
             return await self._door.send("POST", path, self._key, action=action, content=content)
+        answer = Answer(0, {})
         for reading in range(MAX_READINGS):
             read = await self._door.send("GET", path.rpartition("/")[0], self._key)
             # The key of an attempt that came too late keeps that answer, so another attempt is another request.

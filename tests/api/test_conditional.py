@@ -76,10 +76,8 @@ async def test_a_repetition_gets_its_answer_although_it_has_changed_the_version_
         assert (again.status_code, again.content) == (200, first.content)
         # The second time only the ledger knows that it was done.
         await stack.services.pool.execute("DELETE FROM app.idempotency")
-    assert [each["type"] for each in (await stack.get(COUNTY, f"{path}/events")).json()["items"]] == [
-        "trainee.nominated",
-        "trainee.county_approved",
-    ]
+    events = (await stack.get(COUNTY, f"{path}/events")).json()["items"]
+    assert [each["type"] for each in events] == ["trainee.nominated", "nomination.approved"]
 
 
 async def test_of_many_who_decide_on_one_version_one_is_heard(stack: API) -> None:

@@ -63,6 +63,7 @@ _TAGS: Final = {
     "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
+    "audit": "Who has read personal data.",
     "clock": "The application's time.",
     "health": "For load balancers.",
     "documentation": "Pages for people.",
@@ -147,6 +148,7 @@ _USUAL: Final[dict[int, frozenset[ProblemType]]] = {
     415: frozenset({types.UNSUPPORTED_MEDIA_TYPE}),
     422: frozenset({types.INVALID}),
     428: frozenset({types.PRECONDITION_REQUIRED}),
+    429: frozenset({types.TOO_MANY_REQUESTS, types.TOO_MANY_FAILED_SIGN_INS}),
     500: frozenset({types.INTERNAL}),
     503: frozenset({types.DATABASE_AWAY}),
 }

@@ -15,6 +15,7 @@ from api.conditional import IfNoneMatch, SeenHere, Versions, answered, etag
 from api.idempotency import Answer, Once, OnceHere
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller
+from api.personal import PERSONAL
 from api.problems import Problem, documented, refused
 from api.receipts import Day
 from api.routing import router
@@ -125,7 +126,7 @@ class PersonRecordOut(BaseModel):
 class PersonFound(BaseModel):
     """The record that answers for a number; null when nobody has it."""
 
-    id: UUID | None
+    id: Annotated[UUID | None, PERSONAL]
 
 
 @routes.get(

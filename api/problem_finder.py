@@ -92,7 +92,7 @@ def _technical(route: APIRoute) -> Iterator[ProblemType]:
     """What follows from the parts that the route is made of."""
     calls = list(_dependencies(route.dependant))
     if not getattr(route, "is_public", False):
-        yield types.UNAUTHENTICATED
+        yield from (types.UNAUTHENTICATED, types.TOO_MANY_REQUESTS, types.TOO_MANY_FAILED_SIGN_INS)
     yield types.INVALID
     if route.dependant.path_params:
         yield types.NOT_FOUND

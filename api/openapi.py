@@ -54,6 +54,7 @@ _TAGS: Final = {
     "exports": "Lists and bulletins as XLSX or CSV.",
     "trainees": "Every step of a nomination, from approval to the follow-up task.",
     "classes": "Classes of the hosts, 报到 and outcomes.",
+    "people": "Teachers' records: corrected, transferred, joined, forgotten.",
     "restrictions": "限制参训, with due process.",
     "bulletins": "通报 of counties and hosts.",
     "certificates": "结业证书, and how anybody verifies one.",
@@ -78,6 +79,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         description=DESCRIPTION.strip(),
         routes=app.routes,
         tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        contact={"name": "xunji 训迹"},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     document["servers"] = [{"url": "/"}]
@@ -96,14 +98,24 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         }
     }
     schemas["Notice"] = notice_schema()
+    _refer_to_rows(schemas)
     document["webhooks"] = webhooks_described()
     components["headers"] = {"ETag": ETAG_HEADER}
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Problem{status}": _problem_response(types) for status, types in _USUAL.items()}
-    components["examples"] = examples()
     for route in routes:
         _finish(document["paths"].get(route.path_format, {}), route)
+    shown = {type_.slug for route in routes for type_ in problems_of(route)}
+    components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document
+
+
+def _refer_to_rows(schemas: dict[str, Any]) -> None:
+    """The rows of a body are described by name: pydantic writes out what it leaves to be validated row by row."""
+    for name, schema in schemas.items():
+        row = name.removeprefix("Rows_").removesuffix("_")
+        if name.startswith("Rows_") and row in schemas:
+            schema["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/{row}"}
 
 
 def _finish(path: dict[str, Any], route: APIRoute) -> None:

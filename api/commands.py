@@ -109,12 +109,15 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who sends a command, under which id. `digest` stands for what the caller sent."""
+    """Who sends a command, under which id. `digest` stands for what the caller sent, `expected_versions` are those of
+    the stream on which he has decided (any, when it is empty).
+    """
 
     caller: Sender
     command_id: UUID
     digest: str
     correlation_id: str
+    expected_versions: tuple[int, ...] = ()
 
 
 class TemporalAway(Exception):
@@ -168,6 +171,7 @@ class Commands:
             body=command.model_dump(mode="json"),
             digest=envelope.digest,
             correlation_id=envelope.correlation_id,
+            expected_versions=envelope.expected_versions,
         )
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):

@@ -51,8 +51,10 @@ from api import (
 from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.draining import Drainer
 from api.edge import Edge
 from api.idempotency import sweep_for_ever
+from api.inbox import Inbox
 from api.numbers import Numbers
 from api.openapi import describe
 from api.problems import add_problem_handlers
@@ -127,10 +129,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = services = await _services(settings, stack)
+            drainer = Drainer(services)
+            stack.push_async_callback(drainer.give_up_lease)
             tasks = [
                 asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
                 asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
                 asyncio.create_task(OPERATIONS.run_for_ever(services), name="api.operations"),
+                asyncio.create_task(drainer.run_for_ever(), name="api.drain_inbox"),
             ]
             stack.push_async_callback(_end, tasks)
             yield
@@ -189,6 +194,8 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
+    box = SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys))
+    inbox = Inbox(pool, box)
     return Services(
         settings=settings,
         pool=pool,
@@ -203,8 +210,9 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         people=PersonRecords(pool, store, vault, checkpoints),
         checkpoints=checkpoints,
         temporal=link,
-        commands=Commands(link, settings.task_queue),
-        box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
+        inbox=inbox,
+        commands=Commands(link, inbox, settings.task_queue),
+        box=box,
         digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
         certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),
         links=SignedLinks(key_bytes(settings.link_key), settings.public_url),

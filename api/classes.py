@@ -345,7 +345,7 @@ async def _run_rows(services: Services, once: Once, training_class: str, items: 
             failed.append(Failed(index, problem))
             continue
         jobs.append(_job(services, once, training_class, index=index, trainee=trainee, command=command))
-    return answer_of_rows([*await run_rows(jobs), *failed], services, once)
+    return await answer_of_rows([*await run_rows(jobs), *failed], services, once)
 
 
 def _job(services: Services, once: Once, training_class: str, *, index: int, trainee: str, command: Command) -> Job:

@@ -24,9 +24,9 @@ from api.idempotency import Once
 from api.nomination_columns import RESULT, Words, column_of, nomination_of, shown
 from api.nominations import Checked, check, nominate_checked, plan_of, reserve_numbers
 from api.permissions import Caller
-from api.problem_types import INVALID
+from api.problem_types import INVALID, TEMPORAL_AWAY
 from api.problems import Problem, refused
-from api.receipts import Done, Failed, Job, run_rows
+from api.receipts import Done, Job, Waits, run_rows
 from api.services import Services
 from api.validation import Fault
 from domain import trainee
@@ -315,8 +315,10 @@ async def _send_run(services: Services, reader: _Reader, the_import: Import, ind
         if isinstance(each, Done):
             number = the_import.table.rows[each.index][0]
             results[each.index] = {"row": number, "status": "nominated", "number": each.receipt.number}
+        elif isinstance(each, Waits):
+            # The import itself is kept: it goes on when the others do.
+            raise operations.Away(TEMPORAL_AWAY.slug)
         else:
-            assert isinstance(each, Failed), "a row is done or failed"
             results[each.index] = _settled(the_import.table, each.index, each.problem)
     return [results[index] for index in indexes]
 

@@ -125,7 +125,7 @@ async def _nominate_many(services: Services, once: Once, items: list[Any]) -> An
         Job(each.index, each.identity.text, _job(services, once, each, numbers), numbers[each.index])
         for each in checked
     ]
-    return answer_of_rows([*await run_rows(jobs), *failed], services, once, success=201)
+    return await answer_of_rows([*await run_rows(jobs), *failed], services, once, success=201)
 
 
 def _job(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Any:

@@ -17,6 +17,7 @@ from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
 from api.permissions import SCOPES
 from api.problems import MEDIA_TYPE, ProblemDocument, documented_all
+from api.receipts import CommandReceipt
 from api.routing import PublicRoute
 from api.services import Allowed
 
@@ -29,7 +30,8 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 - **Keys**: `Authorization: Bearer xj_…`. A key belongs to one organisation and carries scopes. What is another
   organisation's does not exist for it (404).
 - **Commands** are `POST /v1/{things}/{number}/{command}`, for one or, without the number, for many (207, a result per
-  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe.
+  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a part of
+  the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
 - **Lists** are pages: `?limit=&cursor=` → `items`, `next`. Unknown parameters and fields are refused with the nearest
@@ -59,6 +61,18 @@ _TAGS: Final = {
     "health": "For load balancers.",
     "documentation": "Pages for people.",
 }
+
+
+KEPT: Final = {
+    "description": "Kept, because a part of the system was away; it is carried out afterwards, in order. The "
+    "operation's `outcome` will say what this request would have been answered with.",
+    "headers": {
+        "Location": {"description": "The operation's address.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds until it is worth asking.", "schema": {"type": "string"}},
+    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OperationOut"}}},
+}
+"""How a command is answered that is kept (`api/inbox.py`)."""
 
 
 def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
@@ -104,6 +118,8 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
         if not is_public:
             operation["security"] = [{"key": []}]
         operation["responses"] = dict(_responses(operation["responses"], is_public))
+        if _is_command(route):
+            operation["responses"]["202"] = KEPT
         for parameter in operation.get("parameters", ()):
             if parameter["name"] == "Idempotency-Key":
                 # Its absence is a problem of its own, so it is optional for FastAPI only.
@@ -112,6 +128,11 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
         scope = next(_scopes(route.dependant), None)
         if scope is not None:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+
+
+def _is_command(route: APIRoute) -> bool:
+    """Whether it answers with a receipt: such a command is kept when a part of the system is away."""
+    return isinstance(route.response_model, type) and issubclass(route.response_model, CommandReceipt)
 
 
 def _responses(responses: dict[str, Any], is_public: bool) -> Iterator[tuple[str, Any]]:

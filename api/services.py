@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from api.auth import Keys, not_your_part, require_scope
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.inbox import Inbox
 from api.numbers import Numbers
 from api.permissions import SCOPES, Caller, ProcessWithCommands, roles_of
 from api.registry import Registry
@@ -46,6 +47,7 @@ class Services:
     people: PersonRecords
     checkpoints: Checkpoints
     temporal: TemporalLink
+    inbox: Inbox
     commands: Commands
     box: SecretsBox
     digest_key: bytes

@@ -346,7 +346,7 @@ async def _run_many(
         number = fields.pop("trainee")
         jobs.append(job_for(services, once, index, number, command.model_validate(fields)))
     results = await run_rows(jobs)
-    return answer_of_rows([*results, *failed], services, once)
+    return await answer_of_rows([*results, *failed], services, once)
 
 
 def job_for(services: Services, once: Once, index: int, number: str, command: Command) -> Job:

@@ -1,22 +1,17 @@
 """The API for a test: without Temporal, or with a worker and an open campaign."""
 
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pytest_asyncio
 from temporalio.client import Client
 
-from clock import create_demo_clock
 from migrations import migrate
 from tests.api.front_door import (
     API,
-    DAYS_PER_SECOND,
-    FIRST_MOMENT,
     open_campaign,
     own_plan,
+    prepared,
     running,
     settings_for,
     working,
@@ -38,16 +33,6 @@ async def stack(
     database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client
 ) -> AsyncIterator[API]:
     """The API with Temporal, a worker and a demo clock that stands at the first morning; the campaign is open."""
-    await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    await create_demo_clock(connection, FIRST_MOMENT, DAYS_PER_SECOND)
-    # Earlier restrictions have no prefix of their own, and tests share one Temporal server.
-    await connection.execute("INSERT INTO app.number_series VALUES ('prior', $1)", secrets.randbelow(10**8))
-    await connection.close()
-    plan = own_plan()
-    settings = settings_for(
-        database_url, tmp_path, temporal_address=temporal_dev_server, clock="demo", task_queue=f"test-{uuid4()}"
-    )
-    async with running(settings, plan) as api, working(api, temporal_client):
+    async with prepared(database_url, tmp_path, temporal_dev_server) as api, working(api, temporal_client):
         await open_campaign(api)
         yield api

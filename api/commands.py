@@ -8,6 +8,7 @@ that Temporal or the workers do not answer in time is handed back as `Postponed`
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -324,11 +325,12 @@ class Commands:
     async def _attempt(self, delivery: Delivery) -> Receipt | None:
         """One round trip; None when it met a workflow that was just closing."""
         client = await self._link.client()
+        start = start_of(delivery.target, self._task_queue)
         try:
             receipt: Receipt = await client.execute_update_with_start_workflow(
                 delivery.command,
                 delivery.message,
-                start_workflow_operation=start_of(delivery.target, self._task_queue),
+                start_workflow_operation=start,
                 id=str(delivery.command_id),
                 result_type=Receipt,
                 rpc_timeout=timedelta(seconds=PATIENCE_S),
@@ -339,6 +341,9 @@ class Commands:
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             raise Unanswered(problem_types.STILL_WORKING.slug) from None
         except RPCError as error:
+            with suppress(RPCError):
+                # Nobody needs the handle; asyncio would report that its error was never looked at.
+                await start.workflow_handle()
             if error.status in _CLOSING:
                 return None
             if error.status in _AWAY:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
 
 from command_line.shared import FAILED, AsJSON, State, configured, out, print_json, run
 
@@ -40,14 +39,13 @@ def inbox(
         if not figures.count:
             out.print("Nothing waits.")
             return
-        table = Table("position", "waits", "command", "of", "from", "failures", "because")
         for each in commands:
-            waits = f"{each.waited_s:.0f} s"
-            because = each.problem or "–"
-            table.add_row(
-                str(each.position), waits, each.command, each.process, each.organisation, str(each.attempts), because
+            why = f"; {each.attempts} failures" if each.attempts else ""
+            why += f"; {each.problem}" if each.problem else ""
+            out.print(
+                f"{each.position:6} {each.waited_s:8.0f} s  {each.command} {each.process}, from {each.organisation}{why}",
+                highlight=False,
             )
-        out.print(table)
         out.print(
             f"{figures.count} wait, the oldest for {figures.oldest_s:.0f} s. They are handled by themselves, in order, "
             "when Temporal and a worker answer: see /v1/readyz and docs/runbooks/inbox.md."

@@ -282,16 +282,16 @@ async def test_a_command_whose_answer_was_lost_is_not_done_again(mortal: Mortal)
     assert await api.services.ledger.head(api.plan.id) == before
 
 
-async def test_a_kept_command_of_a_revoked_key_is_refused(mortal: Mortal) -> None:
-    api = mortal.api
+async def test_a_kept_command_of_a_revoked_key_is_refused(held: asyncio.Event, stack: API) -> None:
+    api = stack
     number = await nominated(api, 1)
     api.keys["stolen"] = await new_key(api.services, COUNTY, "county")
-    await mortal.kill()
+    api.services.commands._breaker.unanswered("temporal-unavailable")
     operation = await accepted(await api.post("stolen", f"/v1/trainees/{number}/reject", {"reasons": ["other"]}))
     key_id = api.keys["stolen"].split("_")[1]
     revoked = await api.call(BUREAU, "DELETE", f"/v1/institutions/{COUNTY}/keys/{key_id}")
     assert revoked.status_code == 204, "keys are revoked while Temporal is away"
-    await mortal.server.start()
+    held.set()
     outcome = (await ended(api, COUNTY, operation))["outcome"]
     assert (outcome["status"], outcome["problem"]["errors"][0]["code"]) == (401, "key_revoked")
     assert await commands_of(api, number) == ["trainee.nominated"]
@@ -448,7 +448,7 @@ async def test_a_command_that_breaks_is_given_up_and_the_others_go_on(
     number = await nominated(stack, 1)
     services = stack.services
     services.commands._breaker.unanswered("temporal-unavailable")
-    broken = await accepted(await stack.post(COUNTY, f"/v1/trainees/{number}/return", {"reasons": ["other"]}))
+    broken = await accepted(await stack.post(COUNTY, f"/v1/trainees/{number}/reject", {"reasons": ["other"]}))
     row = await services.pool.fetchrow("SELECT command_id, content_sealed FROM app.inbox")
     assert row is not None
     content = services.box.open(f"inbox:{row['command_id']}", row["content_sealed"])

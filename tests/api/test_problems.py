@@ -206,7 +206,7 @@ async def test_a_request_is_logged_in_one_line_without_what_is_personal(api: API
     assert response.headers["x-request-id"] == "from-the-caller.1"
     (line,) = [each for each in logs if each["event"] == "request"]
     assert line["route"] == "/v1/nominations"
-    assert (line["organisation"], line["status"], line["request_id"]) == (SCHOOL, 503, "from-the-caller.1")
+    assert (line["organisation"], line["status"], line["request_id"]) == (SCHOOL, 202, "from-the-caller.1")
     assert "王" not in repr(logs)
     assert identity_number(9) not in repr(logs)
     odd = await api.get(SCHOOL, "/v1/clock", headers={"X-Request-Id": "a b\tc"})

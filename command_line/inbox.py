@@ -42,10 +42,8 @@ def inbox(
         for each in commands:
             why = f"; {each.attempts} failures" if each.attempts else ""
             why += f"; {each.problem}" if each.problem else ""
-            out.print(
-                f"{each.position:6} {each.waited_s:8.0f} s  {each.command} {each.process}, from {each.organisation}{why}",
-                highlight=False,
-            )
+            line = f"{each.position:6} {each.waited_s:8.0f} s  {each.command} {each.process}, from {each.organisation}"
+            out.print(line + why, highlight=False)
         out.print(
             f"{figures.count} wait, the oldest for {figures.oldest_s:.0f} s. They are handled by themselves, in order, "
             "when Temporal and a worker answer: see /v1/readyz and docs/runbooks/inbox.md."

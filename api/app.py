@@ -72,6 +72,7 @@ from ledger_trust import witness_service_of
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.judging import Judge
 from services.person_records import PersonRecords
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
@@ -227,6 +228,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         temporal=link,
         inbox=inbox,
         commands=Commands(link, inbox, settings.task_queue),
+        judge=Judge(pool, store, checkpoints, clock_for(settings.clock, pool)),
         box=box,
         digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
         certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),

@@ -88,6 +88,11 @@ class Once:
         return uuid5(COMMAND_NAMESPACE, "\n".join((self.caller.organisation, self.operation, self._key, str(row))))
 
     @property
+    def body(self) -> bytes:
+        """What was sent."""
+        return self._body
+
+    @property
     def operation_id(self) -> UUID:
         """The id of the operation under which commands of the request are kept; the same for every repetition."""
         return uuid5(self.command_id(), "operation")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 import orjson
@@ -55,6 +55,7 @@ class Kept:
     operation: UUID
     created_at: datetime
     total: int
+    done: int = 0
 
     @property
     def location(self) -> str:
@@ -67,7 +68,7 @@ class Kept:
             "id": str(self.operation),
             "kind": KIND,
             "state": "queued",
-            "progress": {"done": 0, "total": self.total},
+            "progress": {"done": self.done, "total": self.total},
             "result": f"{self.location}/rows",
             "error": None,
             "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
@@ -129,8 +130,15 @@ class Inbox:
         held: bool = await self._pool.fetchval(_HOLDS, process, organisation, OWN_FAILURES)
         return held
 
-    async def keep(self, operation: UUID, rows: Sequence[tuple[int | None, Delivery]]) -> Kept:
+    async def keep(
+        self,
+        operation: UUID,
+        rows: Sequence[tuple[int | None, Delivery]],
+        failed: Sequence[tuple[int, dict[str, Any]]] = (),
+    ) -> Kept:
         """Keep the commands of a request, each with its row, None for a single one. Kept again, they are kept once.
+
+        `failed` are rows with the outcome that they have come to already.
 
         Raises Problem `inbox-full`, and `temporal-unavailable` for a command that is too large to be kept.
         """
@@ -154,12 +162,23 @@ class Inbox:
                 rows[0][1].message.correlation_id,
                 sealed,
             )
-            row = await connection.fetchrow(_GROW, operation, len(added))
+            known = await connection.fetch(
+                _INSERT_FAILED,
+                operation,
+                [uuid5(operation, str(item)) for item, _ in failed],
+                [item for item, _ in failed],
+                [orjson.dumps(outcome).decode() for _, outcome in failed],
+                actor.organisation,
+                actor.key,
+                rows[0][1].message.correlation_id,
+                rows[0][1].command,
+            )
+            row = await connection.fetchrow(_GROW, operation, len(added) + len(known), len(known))
         assert row is not None, "the operation was begun in this transaction or before"
         self.announced.set()
         names = sorted({delivery.command for _, delivery in rows})
         log.info("commands_kept", count=len(added), commands=names, organisation=actor.organisation)
-        return Kept(operation, row["created_at"], row["total"])
+        return Kept(operation, row["created_at"], row["total"], row["done"])
 
     def opened(self, command_id: UUID, sealed: bytes) -> Delivery:
         """A command as it was kept. Raises SecretBroken."""
@@ -227,10 +246,18 @@ FROM unnest($2::uuid[], $3::integer[], $4::text[], $5::text[], $9::bytea[])
 ORDER BY c.place
 ON CONFLICT (command_id) DO NOTHING RETURNING position
 """
+_INSERT_FAILED: Final = """
+INSERT INTO app.inbox (operation, command_id, item, process, command, organisation, key_id, request_id, outcome,
+                       finished_at)
+SELECT $1, f.id, f.item, '', $8, $5, $6, $7, f.outcome::jsonb, clock_timestamp()
+FROM unnest($2::uuid[], $3::integer[], $4::text[]) AS f (id, item, outcome)
+ON CONFLICT (command_id) DO NOTHING RETURNING position
+"""
 _GROW: Final = """
-UPDATE app.operations SET total = total + $2::integer, state = CASE WHEN $2 > 0 THEN 'queued' ELSE state END,
-       error = CASE WHEN $2 > 0 THEN NULL ELSE error END, finished_at = CASE WHEN $2 > 0 THEN NULL ELSE finished_at END
-WHERE id = $1 RETURNING created_at, total
+UPDATE app.operations SET total = total + $2::integer, done = done + $3::integer,
+       state = CASE WHEN $2 > 0 THEN 'queued' ELSE state END, error = CASE WHEN $2 > 0 THEN NULL ELSE error END,
+       finished_at = CASE WHEN $2 > 0 THEN NULL ELSE finished_at END
+WHERE id = $1 RETURNING created_at, done, total
 """
 _FULL: Final = Fault(
     "inbox_full",

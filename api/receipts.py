@@ -17,6 +17,9 @@ from api.validation import faults_of
 from workflows.messages import Receipt
 
 MAX_ROWS: Final = 500
+"""Rows that are carried out while their request waits."""
+
+MAX_LARGE_ROWS: Final = 2_000
 CONCURRENT_ROWS: Final = 32
 """Rows of one request that are under way at once."""
 
@@ -100,6 +103,12 @@ class Rows(BaseModel, Generic[Row]):
     items: Annotated[list[SkipValidation[Row]], Field(min_length=1, max_length=MAX_ROWS)]
 
 
+class ManyRows(Rows[Row], Generic[Row]):
+    """The same, and more of them: beyond MAX_ROWS they are carried out after the answer."""
+
+    items: Annotated[list[SkipValidation[Row]], Field(min_length=1, max_length=MAX_LARGE_ROWS)]
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A row that is ready to run. Rows of one `lane` run one after the other, in their order."""
@@ -121,10 +130,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A row that was carried out."""
+    """A row that was carried out, or would have been. `is_new`: its number exists only then."""
 
     index: int
     receipt: Receipt
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +176,10 @@ def parsed_row(model: type[Row], raw: object) -> Row:
         raise Problem(problem_types.INVALID, *faults_of(details, model)) from None
 
 
-async def run_rows(jobs: Sequence[Job]) -> list[Result]:
+async def run_rows(jobs: Sequence[Job], *, are_sent: bool = True) -> list[Result]:
     """Run the rows, at most CONCURRENT_ROWS at once; a row that raises Problem or Postponed does not stop the others.
+
+    Unless `are_sent`, each comes to Waits with what it would have sent.
 
     Anything else that is raised stops them all: what was done stays done, and a repetition finds it so.
     """
@@ -179,16 +191,16 @@ async def run_rows(jobs: Sequence[Job]) -> list[Result]:
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(CONCURRENT_ROWS, len(lanes))):
-                group.create_task(_work(waiting, results))
+                group.create_task(_work(waiting, results, are_sent=are_sent))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return results
 
 
-async def _work(waiting: Iterator[list[Job]], results: list[Result]) -> None:
+async def _work(waiting: Iterator[list[Job]], results: list[Result], *, are_sent: bool) -> None:
     for lane in waiting:
         # Behind a row that has to wait, the rest of its lane waits too.
-        behind = waits_behind.set(False)
+        behind = waits_behind.set(not are_sent)
         for job in lane:
             try:
                 results.append(Done(job.index, await job.run()))
@@ -201,10 +213,12 @@ async def _work(waiting: Iterator[list[Job]], results: list[Result]) -> None:
         waits_behind.reset(behind)
 
 
-async def answer_of_rows(results: Sequence[Result], services: Services, once: Once, success: int = 200) -> Answer:
+async def answer_of_rows(
+    results: Sequence[Result], services: Services, once: Once, success: int = 200, *, is_only_tried: bool = False
+) -> Answer:
     """The answer to a request with many: always 207, even when every row failed (a row says what it came to).
 
-    The rows that have to wait are kept under one operation.
+    The rows that have to wait are kept under one operation. A row that was only tried has no receipt.
     """
     ordered = sorted(results, key=lambda each: each.index)
     waiting = [(each.index, each.delivery) for each in ordered if isinstance(each, Waits)]
@@ -217,6 +231,10 @@ async def answer_of_rows(results: Sequence[Result], services: Services, once: On
             not_kept = full
     items: list[dict[str, Any]] = []
     for result in ordered:
+        if isinstance(result, Done) and is_only_tried:
+            number = {} if result.is_new else {"number": result.receipt.number}
+            items.append({"index": result.index, "status": success, **number})
+            continue
         if isinstance(result, Done):
             receipt = receipt_body(result.receipt)
             items.append({"index": result.index, "status": success, "number": receipt["number"], "receipt": receipt})

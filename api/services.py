@@ -28,6 +28,7 @@ from ledger.witness import WitnessService
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.judging import Judge
 from services.person_records import PersonRecords
 from settings import Settings
 from signed_links import SignedLinks
@@ -55,6 +56,7 @@ class Services:
     temporal: TemporalLink
     inbox: Inbox
     commands: Commands
+    judge: Judge
     box: SecretsBox
     digest_key: bytes
     certificate_key: bytes

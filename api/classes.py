@@ -3,12 +3,13 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, cast
 
-from fastapi import Body, Header, Path, Query, Response
+from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.cases import require_class_of
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, Once, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
@@ -25,7 +26,6 @@ from api.receipts import (
     RowResults,
     TraineeNumber,
     answer_of,
-    etag,
     parsed_row,
 )
 from api.routing import router
@@ -161,24 +161,19 @@ async def list_classes(
     operation_id="get_class",
     summary="Read one class",
     response_model=ClassOut,
-    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+    responses=documented(404),
 )
 async def get_class(
     number: NumberInPath,
     caller: Reader,
     services: ServicesHere,
-    response: Response,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Any:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The class. The `ETag` is the stream's version."""
     if caller.role in ("county", "school") and await view.get(services.pool, caller.actor, number) is None:
         raise not_found("class", number)
     found = await services.cases.training_class(number, caller)
-    tag = etag(found.version)
-    if if_none_match == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response.headers["ETag"] = tag
-    return _shown(number, found.version, found.state)
+    return answered(services, _shown(number, found.version, found.state), found.version, if_none_match)
 
 
 def _shown(number: str, version: int, state: TrainingClass) -> ClassOut:
@@ -246,16 +241,18 @@ def _add_command(command: type[Command]) -> None:
     whose = " / ".join(roles_of("class", name))
     takes_nothing = not any(field.is_required() for field in command.model_fields.values())
     body = Body(default_factory=command) if takes_nothing else Body()
+    expected_here = seen("class", name)
 
     async def one(
         number: NumberInPath,
         services: ServicesHere,
         once: OnceHere,
         body: command = body,  # type: ignore[valid-type]
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             target = await services.cases.target("class", number, once.caller)
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)

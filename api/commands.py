@@ -126,12 +126,15 @@ class Sender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Who sends a command, under which id. `digest` stands for what the caller sent."""
+    """Who sends a command, under which id. `digest` stands for what the caller sent, `expected_versions` are those of
+    the stream on which he has decided (any, when it is empty).
+    """
 
     caller: Sender
     command_id: UUID
     digest: str
     correlation_id: str
+    expected_versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,7 @@ class Commands:
             body=command.model_dump(mode="json"),
             digest=envelope.digest,
             correlation_id=envelope.correlation_id,
+            expected_versions=envelope.expected_versions,
         )
         delivery = Delivery(target, command.name, message, envelope.command_id)
         if waits_behind.get():

@@ -58,7 +58,7 @@ class Answer:
     def content(self) -> bytes:
         """The body as JSON."""
         if isinstance(self.body, BaseModel):
-            return self.body.model_dump_json(exclude_none=True).encode()
+            return self.body.model_dump_json().encode()
         return orjson.dumps(self.body)
 
 
@@ -185,7 +185,7 @@ class Once:
             log.warning("request_not_abandoned", cause=type(error).__name__)
 
 
-async def _once(
+async def read_once(
     request: Request,
     caller: Annotated[Caller, Depends(caller_of)],
     services: Annotated[Services, Depends(services_of)],
@@ -211,7 +211,7 @@ async def _once(
     return Once(request, services, caller, key, body)
 
 
-OnceHere = Annotated[Once, Depends(_once)]
+OnceHere = Annotated[Once, Depends(read_once)]
 """The parameter of a route that changes something."""
 
 

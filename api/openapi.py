@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +13,16 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api import problem_types as types
+from api.conditional import ETAG_HEADER
 from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
 from api.permissions import SCOPES
-from api.problems import MEDIA_TYPE, ProblemDocument, documented_all
-from api.receipts import CommandReceipt
-from api.routing import PublicRoute
+from api.problem_examples import examples
+from api.problem_finder import may_be_kept, problems_of, row_problems_of
+from api.problem_types import ProblemType
+from api.problems import MEDIA_TYPE, ProblemDocument
+from api.routing import PublicRoute, preconditions
 from api.services import Allowed
 
 COMMITTED: Final = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -34,6 +38,9 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
   the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
+- **Versions**: reading one thing answers with an `ETag`; `If-None-Match` asks whether there is a newer one (304).
+  Whoever decides on what he has read sends that tag as `If-Match`; if it has changed meanwhile nothing is done (412).
+  Some operations need it (428).
 - **Lists** are pages: `?limit=&cursor=` → `items`, `next`. Unknown parameters and fields are refused with the nearest
   name.
 - **Times** are RFC 3339 in UTC. Enumerations may grow; treat an unknown value as one.
@@ -48,6 +55,7 @@ _TAGS: Final = {
     "exports": "Lists and bulletins as XLSX or CSV.",
     "trainees": "Every step of a nomination, from approval to the follow-up task.",
     "classes": "Classes of the hosts, 报到 and outcomes.",
+    "people": "Teachers' records: corrected, transferred, joined, forgotten.",
     "restrictions": "限制参训, with due process.",
     "bulletins": "通报 of counties and hosts.",
     "certificates": "结业证书, and how anybody verifies one.",
@@ -65,8 +73,8 @@ _TAGS: Final = {
 
 
 KEPT: Final = {
-    "description": "Kept, because a part of the system was away; it is carried out afterwards, in order. The "
-    "operation's `outcome` will say what this request would have been answered with.",
+    "description": "Kept, because a part of the system was away or there are many rows; it is carried out afterwards, "
+    "in order. The operation's `outcome` or rows say what this request would have been answered with.",
     "headers": {
         "Location": {"description": "The operation's address.", "schema": {"type": "string"}},
         "Retry-After": {"description": "Seconds until it is worth asking.", "schema": {"type": "string"}},
@@ -84,6 +92,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         description=DESCRIPTION.strip(),
         routes=app.routes,
         tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        contact={"name": "xunji 训迹"},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     document["servers"] = [{"url": "/"}]
@@ -102,12 +111,24 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         }
     }
     schemas["Notice"] = notice_schema()
+    _refer_to_rows(schemas)
     document["webhooks"] = webhooks_described()
+    components["headers"] = {"ETag": ETAG_HEADER}
     components["schemas"] = dict(sorted(schemas.items()))
-    components["responses"] = {f"Problem{status}": response for status, response in documented_all().items()}
+    components["responses"] = {f"Problem{status}": _problem_response(types) for status, types in _USUAL.items()}
     for route in routes:
         _finish(document["paths"].get(route.path_format, {}), route)
+    shown = {type_.slug for route in routes for type_ in problems_of(route)}
+    components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document
+
+
+def _refer_to_rows(schemas: dict[str, Any]) -> None:
+    """The rows of a body are described by name: pydantic writes out what it leaves to be validated row by row."""
+    for name, schema in schemas.items():
+        row = name.removeprefix("Rows_").removesuffix("_")
+        if name.startswith("Rows_") and row in schemas:
+            schema["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/{row}"}
 
 
 def _finish(path: dict[str, Any], route: APIRoute) -> None:
@@ -118,9 +139,15 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
         is_public = isinstance(route, PublicRoute) and route.is_public
         if not is_public:
             operation["security"] = [{"key": []}]
-        operation["responses"] = dict(_responses(operation["responses"], is_public))
-        if _is_command(route):
+        answers = {status: each for status, each in operation["responses"].items() if _is_no_problem(status, each)}
+        operation["responses"] = answers | _problem_responses(route)
+        _add_preconditions(operation, route.dependant)
+        if may_be_kept(route):
             operation["responses"]["202"] = KEPT
+        rows = ", ".join(f"`{each.slug}`" for each in sorted(row_problems_of(route), key=lambda each: each.slug))
+        if rows:
+            operation["responses"]["207"]["description"] = f"A result for every row. A row may come to: {rows}."
+        operation["responses"] = dict(sorted(operation["responses"].items()))
         for parameter in operation.get("parameters", ()):
             if parameter["name"] == "Idempotency-Key":
                 # Its absence is a problem of its own, so it is optional for FastAPI only.
@@ -131,18 +158,69 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
 
 
-def _is_command(route: APIRoute) -> bool:
-    """Whether it answers with a receipt: such a command is kept when a part of the system is away."""
-    return isinstance(route.response_model, type) and issubclass(route.response_model, CommandReceipt)
+def _is_no_problem(status: str, response: dict[str, Any]) -> bool:
+    # FastAPI adds its own description of 422 to whatever takes a parameter.
+    return status != "422" and MEDIA_TYPE not in response.get("content", {})
 
 
-def _responses(responses: dict[str, Any], is_public: bool) -> Iterator[tuple[str, Any]]:
+_USUAL: Final[dict[int, frozenset[ProblemType]]] = {
+    400: frozenset({types.MALFORMED, types.KEY_MISSING}),
+    401: frozenset({types.UNAUTHENTICATED}),
+    403: frozenset({types.SCOPE_MISSING}),
+    404: frozenset({types.NOT_FOUND, types.REFUSALS["unknown_number"]}),
+    408: frozenset({types.TOO_SLOW}),
+    409: frozenset({types.IN_FLIGHT}),
+    412: frozenset({types.REFUSALS["changed_meanwhile"]}),
+    413: frozenset({types.TOO_LARGE}),
+    415: frozenset({types.UNSUPPORTED_MEDIA_TYPE}),
+    422: frozenset({types.INVALID}),
+    428: frozenset({types.PRECONDITION_REQUIRED}),
+    429: frozenset({types.TOO_MANY_REQUESTS, types.TOO_MANY_FAILED_SIGN_INS}),
+    500: frozenset({types.INTERNAL}),
+    503: frozenset({types.DATABASE_AWAY}),
+}
+"""What many operations share: with just these problems a response is described once, and referred to."""
+
+
+def _problem_responses(route: APIRoute) -> dict[str, Any]:
+    by_status: dict[int, set[ProblemType]] = {}
+    for type_ in problems_of(route):
+        by_status.setdefault(type_.status, set()).add(type_)
+    return {
+        str(status): {"$ref": f"#/components/responses/Problem{status}"}
+        if status in _USUAL and found == _USUAL[status]
+        else _problem_response(found)
+        for status, found in by_status.items()
+    }
+
+
+def _problem_response(found: Collection[ProblemType]) -> dict[str, Any]:
+    ordered = sorted(found, key=lambda each: each.slug)
+    schema = {"$ref": "#/components/schemas/ProblemDocument"}
+    shown = {each.slug: {"$ref": f"#/components/examples/{each.slug}"} for each in ordered}
+    return {
+        "description": "; ".join(each.title for each in ordered),
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": shown}},
+    }
+
+
+def _add_preconditions(operation: dict[str, Any], dependant: Dependant) -> None:
+    """What `If-Match` and `If-None-Match` lead to, wherever a route takes one of them."""
+    named = {each["name"]: each for each in operation.get("parameters", ())}
+    responses = operation["responses"]
+    if "If-None-Match" not in named and "If-Match" not in named:
+        return
     for status, response in responses.items():
-        if MEDIA_TYPE not in response.get("content", {}):
-            if status != "422":
-                yield status, response
-        elif not (is_public and status in ("401", "403", "429")):
-            yield status, {"$ref": f"#/components/responses/Problem{status}"}
+        if status.startswith("2"):
+            response["headers"] = {"ETag": {"$ref": "#/components/headers/ETag"}}
+    if "If-None-Match" in named:
+        responses["304"] = {
+            "description": "Unchanged since the answer whose `ETag` was sent as `If-None-Match`",
+            "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+        }
+    for precondition in preconditions(dependant):
+        named["If-Match"]["required"] = precondition.required
+        named["If-Match"]["schema"] = {"type": "string"}
 
 
 def _scopes(dependant: Dependant) -> Iterator[str]:

@@ -29,6 +29,7 @@ IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being han
 ENDPOINTS_EXHAUSTED = ProblemType("too-many-endpoints", 409, "Too many webhook endpoints", "回调地址过多")
 ENDPOINT_DISABLED = ProblemType("endpoint-disabled", 409, "The webhook endpoint is disabled", "回调地址已停用")
 CLOCK_IS_REAL = ProblemType("clock-is-real", 409, "Real time cannot be moved", "真实时间不能调整")
+PRECONDITION_REQUIRED = ProblemType("precondition-required", 428, "If-Match is needed", "缺少 If-Match")
 TOO_SLOW = ProblemType("body-too-slow", 408, "The body came too slowly", "请求体传输过慢")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large", "请求体过大")
 UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported-media-type", 415, "Not in this format", "不支持的内容格式")
@@ -74,6 +75,7 @@ _TECHNICAL = (
     ENDPOINTS_EXHAUSTED,
     ENDPOINT_DISABLED,
     CLOCK_IS_REAL,
+    PRECONDITION_REQUIRED,
     TOO_SLOW,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -230,6 +232,7 @@ REFUSALS: dict[str, ProblemType] = {
         ("no_such_recipient", 422, "No such recipient", "接收单位不存在"),
         ("reopening_dates", 422, "The reopening's end is wrong", "补报截止时间有误"),
         ("too_many_reopenings", 409, "Too many reopenings", "补报次数过多"),
+        ("changed_meanwhile", 412, "It has changed since you read it", "内容已变更"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

@@ -276,8 +276,10 @@ def _of_status(error: HTTPException) -> Problem:
             return Problem(problem_types.METHOD_NOT_ALLOWED, _NOT_THIS_METHOD, headers=headers)
         case 400:
             return Problem(problem_types.MALFORMED, _UNREADABLE, headers=headers)
+        case 408:
+            return Problem(problem_types.TOO_SLOW, _TOO_SLOW, headers=headers)
         case 413:
-            return Problem(problem_types.TOO_LARGE, _UNREADABLE, headers=headers)
+            return Problem(problem_types.TOO_LARGE, _TOO_LARGE, headers=headers)
     return internal_error()
 
 
@@ -301,6 +303,22 @@ _UNREADABLE = Fault(
     "请求体不是可读的 JSON。",
     "Send UTF-8 JSON that is not nested too deeply.",
     "请发送 UTF-8 编码、嵌套不过深的 JSON。",
+)
+
+
+_TOO_LARGE = Fault(
+    "body_too_large",
+    "The body is larger than 4 MiB.",
+    "请求体超过 4 MiB。",
+    "Send less at once, in several requests.",
+    "请分多次提交。",
+)
+_TOO_SLOW = Fault(
+    "body_too_slow",
+    "The body did not come within 60 seconds.",
+    "请求体未在 60 秒内传完。",
+    "Send it again over a better line, with the same Idempotency-Key.",
+    "请在网络良好时用同一 Idempotency-Key 重发。",
 )
 
 
@@ -360,9 +378,11 @@ _DESCRIPTIONS: dict[int, str] = {
     404: "Unknown, or another organisation's",
     408: "The body did not come in time",
     409: "The state or a claim does not allow it, or the same request is in flight",
+    412: "It has changed since it was read; nothing was done",
     413: "The body is too large",
     415: "Not in this format",
     422: "The content is not valid or not eligible",
+    428: "If-Match is needed",
     429: "Too many requests, or too many failed sign-ins; see Retry-After",
     500: "Something went wrong on our side",
     503: "The database or the workflow service is away; see Retry-After",

@@ -11,6 +11,7 @@ from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
@@ -154,11 +155,19 @@ def _shown(use: view.QuotaUse) -> QuotaOut:
     )
 
 
-@routes.get("/{number}", operation_id="get_quota", summary="Read one quota line", responses=documented(404))
-async def get_quota(number: Number, caller: Reader, services: ServicesHere) -> QuotaState:
+@routes.get(
+    "/{number}",
+    operation_id="get_quota",
+    summary="Read one quota line",
+    response_model=QuotaState,
+    responses=documented(404),
+)
+async def get_quota(
+    number: Number, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
+) -> Response:
     """The line as its stream stands, with its open offers."""
     state, version = await _found(services, number, caller)
-    return QuotaState(
+    shown = QuotaState(
         number=number,
         version=version,
         line=state.line,
@@ -170,6 +179,7 @@ async def get_quota(number: Number, caller: Reader, services: ServicesHere) -> Q
             for each in state.offers
         ],
     )
+    return answered(services, shown, version, if_none_match)
 
 
 @routes.get(
@@ -213,18 +223,20 @@ async def _found(services: Services, number: str, caller: Caller) -> tuple[Quota
 def _add_route(name: str, command: type[Command]) -> None:
     words = (command.__doc__ or name).splitlines()[0]
     whose = " / ".join(roles_of("quota", name))
+    expected_here = seen("quota", name)
 
     async def one(
         number: Number,
         services: ServicesHere,
         once: OnceHere,
         body: command = Body(),  # type: ignore[valid-type]  # noqa: B008
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             state, _ = await _found(services, number, once.caller)
             campaign, _ = parse_quota_number(number)
             target = Target("quota", number, campaign, f"{state.line} · {campaign}")
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
 
 from api import problem_types
 from api.commands import Delivery, Postponed, waits_behind
+from api.conditional import etag
 from api.idempotency import Answer, Once
 from api.problems import Problem, ProblemDocument
 from api.services import Services
@@ -160,11 +161,6 @@ def answer_of(receipt: Receipt, *, status: int = 200, location: str = "") -> Ans
     if location:
         headers["Location"] = location
     return Answer(receipt_body(receipt), status, headers)
-
-
-def etag(version: int) -> str:
-    """The version of a stream as an entity tag."""
-    return f'"{version}"'
 
 
 def parsed_row(model: type[Row], raw: object) -> Row:

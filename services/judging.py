@@ -20,7 +20,7 @@ from activities.processes import PROCESSES, Process
 from clock import Clock
 from domain.decision import Context, Decision, Refusal, Start
 from domain.numbers import book_of, process_stream
-from domain.refusals import refuse
+from domain.refusals import refuse, stale_refusal
 from ledger.store import Ledger
 from ledger.types import Append, Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
 from projections.checkpoints import Checkpoints
@@ -90,6 +90,8 @@ class _Bench:
         command = process.commands.parse(request.command, request.message.body)
         stream = process_stream(request.kind, request.number)
         state, version = await self._state(process, request, stream)
+        if state is not None and (stale := stale_refusal(request.message.expected_versions, version)):
+            return Outcome(refusal=stale)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         context = Context(request.number, request.message.actor, facts, self._now)
         decided = process.decide(state, command, context)

@@ -55,13 +55,15 @@ class CommandMessage(WorkflowMessage):
     """A command for a process, as the argument of the Update that has the command's name.
 
     The Update's id is the command's id. `body` is the command's fields as JSON; `digest` is the hex SHA-256 of what
-    the caller sent, so that one id is never used for two contents.
+    the caller sent, so that one id is never used for two contents. `expected_versions` are those of the stream on
+    which the sender has decided; empty when any will do.
     """
 
     actor: Actor
     body: dict[str, Any]
     digest: str
     correlation_id: str = ""
+    expected_versions: tuple[int, ...] = ()
 
 
 class Receipt(WorkflowMessage):

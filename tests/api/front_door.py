@@ -29,12 +29,14 @@ from domain.plan import Plan
 from migrations import migrate
 from projections.engine import Projector
 from settings import Settings
+from tests.api.described import check_described
 from tests.specification import the_plan
 from worker import create_worker
 
 BUREAU, COUNTY, OTHER_COUNTY = "zzedu", "410181", "410182"
 SCHOOL, OTHER_SCHOOL = "410181-s01", "410182-s01"
 HOST, OTHER_HOST = "h001", "h002"
+AUDITOR = "audit-city"
 ROLE_OF: dict[str, KeyRole] = {
     BUREAU: "bureau",
     COUNTY: "county",
@@ -43,6 +45,7 @@ ROLE_OF: dict[str, KeyRole] = {
     OTHER_SCHOOL: "school",
     HOST: "host",
     OTHER_HOST: "host",
+    AUDITOR: "auditor",
 }
 PARENT_OF = {
     COUNTY: BUREAU,
@@ -50,6 +53,8 @@ PARENT_OF = {
     SCHOOL: COUNTY,
     OTHER_SCHOOL: OTHER_COUNTY,
 }
+PRECONDITION_REQUIRED = 428
+READ_FROM_VIEWS = ("/v1/institutions/", "/v1/campaigns/")
 NOBODY_LISTENS = "127.0.0.1:1"
 PLAN_NUMBERS = count(1)
 DAYS_PER_SECOND = 1_000.0
@@ -77,15 +82,30 @@ class API:
     async def call(
         self, organisation: str, method: str, path: str, body: Any = None, *, key: str = "", **more: Any
     ) -> httpx2.Response:
-        """A request with the organisation's key; a POST gets a fresh Idempotency-Key unless one is given."""
+        """A request with the organisation's key; a POST gets a fresh Idempotency-Key unless one is given.
+
+        What needs an `If-Match` and was sent without one is read and sent again, as people do who look first. Every
+        answer is held against the API's description.
+        """
         headers = {"Authorization": f"Bearer {self.keys[organisation]}", **more.pop("headers", {})}
         if method == "POST":
             headers.setdefault("Idempotency-Key", key or str(uuid4()))
         if body is not None:
             more["json"] = body
         response = await self.http.request(method, path, headers=headers, **more)
+        if response.status_code == PRECONDITION_REQUIRED and "If-Match" not in headers:
+            headers["If-Match"] = await self.tag(organisation, path.rpartition("/")[0])
+            response = await self.http.request(method, path, headers=headers, **more)
         assert response.status_code != 500, response.text
+        check_described(method, response)
         return response
+
+    async def tag(self, organisation: str, path: str) -> str:
+        """The `ETag` of what the organisation reads at the address; any tag where there is nothing for it."""
+        if path.startswith(READ_FROM_VIEWS):
+            await self.seen()
+        read = await self.get(organisation, path)
+        return read.headers.get("ETag", '"1"')
 
     async def get(self, organisation: str, path: str, **more: Any) -> httpx2.Response:
         return await self.call(organisation, "GET", path, **more)

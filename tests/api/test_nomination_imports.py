@@ -321,7 +321,7 @@ async def test_a_file_that_cannot_be_read_is_refused_at_once(api: API) -> None:
         ("姓名,电话\n王,1\n".encode(), TEXT, 422, "heading_missing"),
         (as_text(*[row(1)] * 20_001), TEXT, 413, "file_too_many_rows"),
         (b"{}", "application/json", 415, "unsupported_media_type"),
-        (b"x" * (MAX_BODY_BYTES + 1), TEXT, 413, "unreadable"),
+        (b"x" * (MAX_BODY_BYTES + 1), TEXT, 413, "body_too_large"),
         (b"--x--", "multipart/form-data; boundary=x", 400, "form_without_file"),
         (b"", "multipart/form-data", 400, "form_without_file"),
     ]

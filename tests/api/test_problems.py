@@ -227,7 +227,7 @@ async def test_every_problem_type_is_explained_at_its_address(api: API) -> None:
 def test_every_refusal_of_the_domain_has_a_status() -> None:
     unknown = set(WORDINGS) - set(REFUSALS)
     assert not unknown, "add them to api/problem_types.py and docs/problems/"
-    assert all(type_.status in (403, 404, 409, 422, 503) for type_ in REFUSALS.values())
+    assert all(type_.status in (403, 404, 409, 412, 422, 503) for type_ in REFUSALS.values())
     assert not IDENTITY_ERROR_CODES & set(REFUSALS)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from command_line.accounts import account_app
 from command_line.explain import explain
+from command_line.inbox import inbox
 from command_line.ledger import ledger_app
 from command_line.ledger_books import attach, books, close, detach
 from command_line.ledger_keys import rotate_index_key, rotate_master_key
@@ -34,6 +35,7 @@ for each in (person, erase, books, close, detach, attach, rotate_master_key, rot
     ledger_app.command()(each)
 add_view_commands(ledger_app)
 app.command()(explain)
+app.command()(inbox)
 
 # ------------------------------------------------------------------------------------------------------- parts
 

@@ -59,9 +59,11 @@ from api.accounts import Accounts
 from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.draining import Drainer
 from api.edge import Edge
 from api.gate import Gate
 from api.idempotency import sweep_for_ever
+from api.inbox import Inbox
 from api.numbers import Numbers
 from api.oidc import Provider
 from api.openapi import describe
@@ -79,6 +81,7 @@ from ledger_trust import witness_service_of
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.judging import Judge
 from services.person_records import PersonRecords
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
@@ -148,11 +151,14 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = services = await _services(settings, stack)
+            drainer = Drainer(services)
+            stack.push_async_callback(drainer.give_up_lease)
             tasks = [
                 asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
                 asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
                 asyncio.create_task(services.limits.sweep_for_ever(), name="api.sweep_rate_limits"),
                 asyncio.create_task(OPERATIONS.run_for_ever(services), name="api.operations"),
+                asyncio.create_task(drainer.run_for_ever(), name="api.drain_inbox"),
             ]
             stack.push_async_callback(_end, tasks)
             yield
@@ -221,6 +227,8 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     if provider is not None:
         stack.push_async_callback(provider.close)
     link = TemporalLink(partial(connect, settings))
+    box = SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys))
+    inbox = Inbox(pool, box)
     keys = Keys(pool)
     limits = RateLimits(
         pool,
@@ -247,8 +255,10 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         people=PersonRecords(pool, store, vault, checkpoints),
         checkpoints=checkpoints,
         temporal=link,
-        commands=Commands(link, settings.task_queue),
-        box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
+        inbox=inbox,
+        commands=Commands(link, inbox, settings.task_queue),
+        judge=Judge(pool, store, checkpoints, clock_for(settings.clock, pool)),
+        box=box,
         digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
         certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),
         links=SignedLinks(key_bytes(settings.link_key), settings.public_url),

@@ -9,8 +9,10 @@ from api.cases import require_class_of
 from api.import_columns import SUCCEEDED_MARK, Columns
 from api.import_work import YIELD_ROWS, require_plain, settled, succeeded_before
 from api.kept_imports import Import, Result
+from api.operations import Away
+from api.problem_types import TEMPORAL_AWAY
 from api.problems import Problem, refused
-from api.receipts import Done, Failed, Job, run_rows
+from api.receipts import Done, Job, Waits, run_rows
 from api.services import Services
 from api.trainees import send_one
 from domain import trainee
@@ -114,8 +116,10 @@ class CommandRows(ABC):
                 results[each.index] = self.file.result(
                     each.index, self.status, number=done.trainee, mark=f"{SUCCEEDED_MARK} {done.mark}"
                 )
+            elif isinstance(each, Waits):
+                # The import itself is kept: it goes on when what is away is back.
+                raise Away(TEMPORAL_AWAY.slug)
             else:
-                assert isinstance(each, Failed), "a row is done or failed"
                 results[each.index] = settled(self._columns, self.file, each.index, each.problem)
         return [results[index] for index in indexes]
 

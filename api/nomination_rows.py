@@ -11,8 +11,10 @@ from api.import_work import YIELD_ROWS, Noun, require_plain, settled, succeeded_
 from api.kept_imports import Import, Result
 from api.nomination_columns import COLUMNS, Words, nomination_of
 from api.nominations import Checked, check, nominate_checked, plan_of, reserve_numbers
+from api.operations import Away
+from api.problem_types import TEMPORAL_AWAY
 from api.problems import Problem, refused
-from api.receipts import Done, Failed, Job, run_rows
+from api.receipts import Done, Job, Waits, run_rows
 from api.services import Services
 from domain import trainee
 from domain.calendar import local_date
@@ -79,8 +81,10 @@ class NominationRows:
         for each in await run_rows(jobs):
             if isinstance(each, Done):
                 results[each.index] = self._done(each.index, "nominated", each.receipt.number)
+            elif isinstance(each, Waits):
+                # The import itself is kept: it goes on when what is away is back.
+                raise Away(TEMPORAL_AWAY.slug)
             else:
-                assert isinstance(each, Failed), "a row is done or failed"
                 results[each.index] = settled(COLUMNS, self._import, each.index, each.problem)
         return [results[index] for index in indexes]
 

@@ -19,7 +19,7 @@ from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
 from api.permissions import SCOPES
 from api.problem_examples import examples
-from api.problem_finder import problems_of, row_problems_of
+from api.problem_finder import may_be_kept, problems_of, row_problems_of
 from api.problem_types import ProblemType
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.routing import PublicRoute, preconditions
@@ -34,7 +34,8 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 - **Keys**: `Authorization: Bearer xj_…`. A key belongs to one organisation and carries scopes. What is another
   organisation's does not exist for it (404).
 - **Commands** are `POST /v1/{things}/{number}/{command}`, for one or, without the number, for many (207, a result per
-  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe.
+  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a part of
+  the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
 - **Versions**: reading one thing answers with an `ETag`; `If-None-Match` asks whether there is a newer one (304).
@@ -73,6 +74,18 @@ _TAGS: Final = {
     "health": "For load balancers.",
     "documentation": "Pages for people.",
 }
+
+
+KEPT: Final = {
+    "description": "Kept, because a part of the system was away or there are many rows; it is carried out afterwards, "
+    "in order. The operation's `outcome` or rows say what this request would have been answered with.",
+    "headers": {
+        "Location": {"description": "The operation's address.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds until it is worth asking.", "schema": {"type": "string"}},
+    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OperationOut"}}},
+}
+"""How a command is answered that is kept (`api/inbox.py`)."""
 
 
 def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
@@ -133,6 +146,8 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
         answers = {status: each for status, each in operation["responses"].items() if _is_no_problem(status, each)}
         operation["responses"] = answers | _problem_responses(route)
         _add_preconditions(operation, route.dependant)
+        if may_be_kept(route):
+            operation["responses"]["202"] = KEPT
         rows = ", ".join(f"`{each.slug}`" for each in sorted(row_problems_of(route), key=lambda each: each.slug))
         if rows:
             operation["responses"]["207"]["description"] = f"A result for every row. A row may come to: {rows}."

@@ -16,6 +16,7 @@ from api.auth import NOT_YOUR_PART, Keys, not_your_part, require_scope
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
 from api.gate import Gate
+from api.inbox import Inbox
 from api.numbers import Numbers
 from api.oidc import Provider
 from api.permissions import KEY_ROLES, SCOPES, Caller, KeyRole, ProcessWithCommands, roles_of
@@ -30,6 +31,7 @@ from ledger.witness import WitnessService
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.judging import Judge
 from services.person_records import PersonRecords
 from settings import Settings
 from signed_links import SignedLinks
@@ -58,7 +60,9 @@ class Services:
     people: PersonRecords
     checkpoints: Checkpoints
     temporal: TemporalLink
+    inbox: Inbox
     commands: Commands
+    judge: Judge
     box: SecretsBox
     digest_key: bytes
     certificate_key: bytes

@@ -13,7 +13,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 ATTEMPTS = 6
@@ -33,7 +32,7 @@ class Refused(Exception):
 def post(address: str, key: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Send a change; repeat it under the same Idempotency-Key while the service is away. Raises Refused."""
     content = json.dumps(body).encode()
-    request = urllib.request.Request(  # noqa: S310 - the address is the operator's own
+    request = urllib.request.Request(
         address + path,
         content,
         {
@@ -43,26 +42,30 @@ def post(address: str, key: str, path: str, body: dict[str, Any]) -> dict[str, A
             "Idempotency-Key": "register-" + hashlib.sha256(path.encode() + content).hexdigest()[:40],
         },
     )
-    for pause_s in pauses():
+    for attempt in range(1, ATTEMPTS + 1):
+        wait_s = 2.0**attempt
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
                 answer: dict[str, Any] = json.load(response)
                 return answer
         except urllib.error.HTTPError as error:
-            if error.code not in WORTH_REPEATING or pause_s is None:
-                raise Refused(json.load(error)) from None
-            pause_s = float(error.headers.get("Retry-After", pause_s))
+            if error.code not in WORTH_REPEATING or attempt == ATTEMPTS:
+                raise Refused(problem_of(error)) from None
+            wait_s = float(error.headers.get("Retry-After", wait_s))
         except OSError:
-            if pause_s is None:
+            if attempt == ATTEMPTS:
                 raise
-        time.sleep(min(pause_s, LONGEST_PAUSE_S))
+        time.sleep(min(wait_s, LONGEST_PAUSE_S))
     raise AssertionError("the last attempt returns or raises")
 
 
-def pauses() -> Iterator[float | None]:
-    """Seconds to wait after each attempt; None after the last one."""
-    yield from (2.0**attempt for attempt in range(ATTEMPTS - 1))
-    yield None
+def problem_of(error: urllib.error.HTTPError) -> dict[str, Any]:
+    """The problem document; what something on the way has answered is no document of ours."""
+    try:
+        problem: dict[str, Any] = json.load(error)
+    except ValueError:
+        problem = {"status": error.code, "title": str(error.reason), "detail": "", "detail_zh": ""}
+    return problem
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ from clock import create_demo_clock
 from demo import report
 from demo.screen import Screen
 from demo.state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from domain.calendar import SHANGHAI
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from embedded.child_processes import LOOPBACK, StackError, cancelled_by, free_port
@@ -102,6 +103,11 @@ class Demo:
         self.run_ = chosen_run(options.state, options.trainees, options.seed, DEFAULT_RUN)
         self.plan_text = PLAN.read_text(encoding="utf-8")
         plan = load_plan(self.plan_text)
+        if options.until is not None and not plan.dates.opens <= options.until <= plan.dates.closes:
+            raise StackError(
+                f"{options.until} lies outside the campaign.",
+                f"It goes from {plan.dates.opens} to {plan.dates.closes}; name one of its days, or leave --until out.",
+            )
         self.programme: Programme = compose(plan, generate(plan, self.run_.trainees, self.run_.seed))
         self.keys = KeyFile(options.state)
         self.recovered: dict[str, Any] | None = None
@@ -202,7 +208,7 @@ class Demo:
         else:
             await self._play(house, door)
         if self.options.until is not None:
-            await self._hand_over(bureau, self.options.until)
+            await self._hand_over(bureau)
             return 0
         outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
         await report.show(outcome, self.screen, bureau, self.plan)
@@ -232,9 +238,10 @@ class Demo:
         async with self.screen.progress(play, totals, whole_days(self.programme), self.plan.dates.opens):
             await play.run(self.plan_text, partial(self._after_work, house), until=self.options.until)
 
-    async def _hand_over(self, bureau: Desk, day: date) -> None:
+    async def _hand_over(self, bureau: Desk) -> None:
         """Say what somebody who goes on by hand needs to begin with."""
-        self.screen.say(f"It is {day}, 09:00, and time stands still: the rest is yours.")
+        now = datetime.fromisoformat((await bureau.get("/v1/clock"))["now"]).astimezone(SHANGHAI)
+        self.screen.say(f"It is {now:%Y-%m-%d, %H:%M}, and time stands still: the rest is yours.")
         self.screen.say(f"Keys         {self.keys.path}")
         async for each in bureau.pages("/v1/classes", campaign=self.plan.id, phase=OPEN_PHASE):
             self.screen.say(f"Class        {each['number']} of {each['host']} ({each['project_type']}) begins today.")

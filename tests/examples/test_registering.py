@@ -46,7 +46,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def arrived(stack: API) -> tuple[str, list[str]]:
     """A class on its first day, and three trainees of it who have said that they come."""
-    number = await planned(stack)
+    number = await planned(stack, capacity=5)
     trainees = [await confirmed(stack, counter, number) for counter in (1, 2, 3)]
     await stack.go_to(at(10, 10))
     return number, trainees
@@ -122,17 +122,15 @@ async def test_with_the_typed_client(stack: API, address: str, arrived: tuple[st
 
 
 def test_a_type_checker_knows_what_the_client_answers(client: Path, tmp_path: Path) -> None:
-    def check(file: Path) -> "subprocess.CompletedProcess[str]":
-        argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"]
-        argv += ["--python-executable", str(GENERATOR / "python"), str(file)]
-        environment = {**os.environ, "MYPYPATH": str(client)}
-        return subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
     example = EXAMPLES / "register_typed.py"
-    right = check(example)
-    assert right.returncode == 0, right.stdout
-    wrong = tmp_path / "wrong.py"
     text = example.read_text(encoding="utf-8")
     assert "row.receipt.phase" in text
-    wrong.write_text(text.replace("row.receipt.phase", "row.receipt.faze"), encoding="utf-8")
-    assert '"CommandReceipt" has no attribute "faze"' in check(wrong).stdout
+    misspelt = tmp_path / "misspelt.py"
+    misspelt.write_text(text.replace("row.receipt.phase", "row.receipt.faze"), encoding="utf-8")
+    argv = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"]
+    argv += ["--python-executable", str(GENERATOR / "python"), str(example), str(misspelt)]
+    environment = {**os.environ, "MYPYPATH": str(client)}
+    checked = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    *errors, _ = checked.stdout.splitlines()
+    assert len(errors) == 1, checked.stdout
+    assert errors[0].startswith("misspelt.py:") and '"CommandReceipt" has no attribute "faze"' in errors[0]

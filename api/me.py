@@ -1,13 +1,14 @@
 """Who calls: what somebody with a new key asks first."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from api.permissions import SCOPES, KeyRole
+from api.permissions import SCOPES, Caller, KeyRole
 from api.problems import documented
 from api.routing import router
-from api.services import CallerHere, ServicesHere
+from api.services import ServicesHere, any_key
 from projections import institutions as view
 
 routes = router("/v1/me", "institutions")
@@ -32,7 +33,7 @@ class MeOut(BaseModel):
 
 
 @routes.get("", operation_id="get_me", summary="Read who you are", responses=documented())
-async def get_me(caller: CallerHere, services: ServicesHere) -> MeOut:
+async def get_me(caller: Annotated[Caller, any_key()], services: ServicesHere) -> MeOut:
     """Tells whether a key works, whose it is, what it may do and until when. Every key may ask."""
     key = await services.pool.fetchrow(_KEY, caller.key_id)
     assert key is not None, "keys are revoked and never removed"

@@ -81,6 +81,7 @@ class Desk:
         """Send one thing that must be accepted, in every row; again while a row meets something that is away."""
         headers = self._headers(organisation) | {"Idempotency-Key": str(uuid4())} | more.pop("headers", {})
         content = more.get("content") or json.dumps(body)
+        failed: list[Any] = []
         for _ in range(ATTEMPTS):
             response = await self._http.post(path, headers=headers, content=content)
             assert response.status_code < 300, response.text[:SHOWN]

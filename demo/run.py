@@ -46,7 +46,7 @@ from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
 from simulator.watch import NotInTime
 
-ROOT: Final = Path(__file__).resolve().parent
+ROOT: Final = Path(__file__).resolve().parents[1]
 PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
 DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
 DEFAULT_SPEED: Final = 8.0

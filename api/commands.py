@@ -24,6 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.problems import internal_error, refused, still_working, temporal_away
 from domain.decision import Actor, Command, Refusal
+from temporal_client import update_with_start
 from workflows import listing
 from workflows.messages import (
     REFUSED,
@@ -191,10 +192,11 @@ class Commands:
         """One round trip; None when it met a workflow that was just closing."""
         client = await self._link.client()
         try:
-            receipt: Receipt = await client.execute_update_with_start_workflow(
+            receipt = await update_with_start(
+                client,
                 command,
                 message,
-                start_workflow_operation=start_of(target, self._task_queue),
+                start=start_of(target, self._task_queue),
                 id=str(command_id),
                 result_type=Receipt,
                 rpc_timeout=RPC_TIMEOUT,

@@ -24,6 +24,7 @@ DEFAULT_STATE_DIR = Path(".xunji")
 SECRETS_FILE = "secrets.env"
 STACK_FILE = "stack.env"
 Port = Annotated[int, Field(ge=1, le=65_535)]
+PerMinute = Annotated[int, Field(ge=0, le=10_000_000)]
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
@@ -127,6 +128,11 @@ class Settings(BaseSettings):
     witness_key: Key | None = None
     witness_name: Annotated[str, Field(pattern=r"^[^\s+]*$", max_length=200)] = "xunji/witness"
     witnessed_logs: Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_from_json)] = {}
+    # How many requests a key may send: so many a minute, and so many at once after a pause. 0 a minute is no limit.
+    rate_limit_per_minute: PerMinute = 6_000
+    rate_limit_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    # How many attempts to sign in may fail from one address, or for one account.
+    failed_sign_ins_per_minute: PerMinute = 30
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -8,9 +8,9 @@ from ledger.vault import Vault
 from settings import Settings, former_keys, key_bytes
 
 
-def vault_of(settings: Settings, pool: "asyncpg.Pool[Any]") -> Vault:
-    """A vault on this pool with every key of the settings."""
-    return Vault(
+def vault_of(settings: Settings, pool: "asyncpg.Pool[Any]", kind: type[Vault] = Vault) -> Vault:
+    """A vault of this kind on this pool with every key of the settings."""
+    return kind(
         pool,
         key_bytes(settings.master_key),
         key_bytes(settings.index_key),

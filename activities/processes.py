@@ -121,7 +121,7 @@ async def _trainee_facts(
         amended = await read.campaign(campaign_id, max_age_s=AMENDMENTS_MAX_AGE_S)
         return trainee_context.Facts(plan, removed_hosts=amended.removed_hosts if amended else {})
     if isinstance(command, trainee_messages.Lapse | trainee_seat_messages.ReassignHost) and state is not None:
-        return await _with_amendments(read, campaign_id, state.county, trainee_context.Facts(plan))
+        return await _facts_of_what_is_owed(read, plan, state, command)
     if isinstance(command, trainee_review_messages.ReviewIdentity) and state is not None:
         given = await read.given_fields(campaign_id, number)
         return trainee_context.Facts(plan, person_version=await _person_version(read, state.person), given=given)
@@ -146,6 +146,16 @@ async def _trainee_facts(
     if isinstance(command, trainee_messages.RecordNoShow) and state is not None and state.training_class:
         return trainee_context.Facts(plan, training_class=await read.training_class(campaign_id, state.training_class))
     return trainee_context.Facts(plan)
+
+
+async def _facts_of_what_is_owed(
+    read: FactReader, plan: Plan, state: trainee_state.Trainee, command: Command
+) -> trainee_context.Facts:
+    """What a campaign or a class has sent: as it has been changed, and whether the list of his class is confirmed."""
+    known = await _with_amendments(read, plan.id, state.county, trainee_context.Facts(plan))
+    if isinstance(command, trainee_messages.Lapse) and state.training_class:
+        return replace(known, training_class=await read.training_class(plan.id, state.training_class))
+    return known
 
 
 async def _cited(read: FactReader, plan: Plan, number: str, person: UUID) -> trainee_context.Facts:

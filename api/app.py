@@ -37,6 +37,7 @@ from api import (
     objections,
     operations,
     person_records,
+    personal_reads,
     quotas,
     restrictions,
     school_closures,
@@ -52,10 +53,13 @@ from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
 from api.edge import Edge
+from api.gate import Gate
 from api.idempotency import sweep_for_ever
 from api.numbers import Numbers
 from api.openapi import describe
+from api.personal import NotingVault
 from api.problems import add_problem_handlers
+from api.rate_limits import Limit, RateLimits
 from api.registry import Registry
 from api.services import Services
 from clock import clock_for
@@ -98,6 +102,7 @@ ROUTERS: Final = (
     explanations.routes,
     person_records.routes,
     identity_reviews.routes,
+    personal_reads.routes,
     bulletins.routes,
     certificates.routes,
     certificates.public_routes,
@@ -130,6 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
             tasks = [
                 asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
                 asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
+                asyncio.create_task(services.limits.sweep_for_ever(), name="api.sweep_rate_limits"),
                 asyncio.create_task(OPERATIONS.run_for_ever(services), name="api.operations"),
             ]
             stack.push_async_callback(_end, tasks)
@@ -184,11 +190,18 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
-    vault = vault_of(settings, pool)
+    vault = vault_of(settings, pool, NotingVault)
     checkpoints = Checkpoints(pool)
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
     link = TemporalLink(partial(connect, settings))
+    keys = Keys(pool)
+    limits = RateLimits(
+        pool,
+        _derived_key(key_bytes(settings.index_key), b"xunji rate limit 1"),
+        requests=Limit(settings.rate_limit_per_minute, settings.rate_limit_burst),
+        failures=Limit(settings.failed_sign_ins_per_minute, settings.failed_sign_ins_per_minute),
+    )
     return Services(
         settings=settings,
         pool=pool,
@@ -196,7 +209,9 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         vault=vault,
         plans=plans,
         clock=clock_for(settings.clock, pool),
-        keys=Keys(pool),
+        keys=keys,
+        limits=limits,
+        gate=Gate(keys, limits),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
         registry=Registry(store),

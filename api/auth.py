@@ -28,6 +28,7 @@ CACHE_LIMIT: Final = 10_000
 TOUCH_INTERVAL_S: Final = 30.0
 """`last_used_at` is written so often at most; it need not be exact."""
 
+NOT_YOUR_PART: Final = problem_types.REFUSALS["not_your_part"]
 SECRET_BYTES: Final = 24
 KEY_ID_LENGTH: Final = 16
 _KEY: Final = re.compile(r"xj_([a-z0-9]{16})_([A-Za-z0-9_-]{32})")
@@ -59,19 +60,25 @@ class Keys:
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """The caller behind an `Authorization` header. Raises Problem `unauthenticated`, always in the same words."""
-        scheme, _, token = (authorization or "").partition(" ")
-        match = _KEY.fullmatch(token.strip())
-        if scheme.lower() != "bearer" or match is None:
-            raise _unauthenticated()
-        key_id, secret = match.groups()
+        key_id, secret = _parts_of(authorization)
         stored = await self._stored(key_id)
-        given = secret_hash(secret)
-        # Compared even for an unknown key, so that the time tells nothing.
-        right = hmac.compare_digest(given, stored.secret_hash if stored else bytes(32))
-        if stored is None or not right or stored.revoked or _is_over(stored.expires_at) or _is_early(stored.starts_at):
-            raise _unauthenticated()
+        if not _is_right(stored, secret):
+            raise unauthenticated()
+        assert stored is not None, "what is right is known"
         self._used.add(key_id)
         return stored.caller
+
+    def remembered(self, authorization: str | None) -> Caller | None:
+        """The caller, if his key was looked up moments ago and is right; None says nothing."""
+        try:
+            key_id, secret = _parts_of(authorization)
+        except Problem:
+            return None
+        cached = self._fresh(key_id)
+        if cached is None or not _is_right(cached, secret):
+            return None
+        self._used.add(key_id)
+        return cached.caller
 
     def forget(self, key_id: str) -> None:
         """The key has changed."""
@@ -95,9 +102,13 @@ class Keys:
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self._used |= used
 
-    async def _stored(self, key_id: str) -> StoredKey | None:
+    def _fresh(self, key_id: str) -> StoredKey | None:
         cached = self._cache.get(key_id)
-        if cached is not None and self._monotonic() - cached.read_s < CACHE_S:
+        return cached if cached is not None and self._monotonic() - cached.read_s < CACHE_S else None
+
+    async def _stored(self, key_id: str) -> StoredKey | None:
+        cached = self._fresh(key_id)
+        if cached is not None:
             return cached
         row = await self._pool.fetchrow(_SELECT, key_id)
         if row is None:
@@ -117,6 +128,23 @@ class Keys:
         if len(self._cache) > CACHE_LIMIT:
             self._cache.popitem(last=False)
         return stored
+
+
+def _parts_of(authorization: str | None) -> tuple[str, str]:
+    scheme, _, token = (authorization or "").partition(" ")
+    match = _KEY.fullmatch(token.strip())
+    if scheme.lower() != "bearer" or match is None:
+        raise unauthenticated()
+    key_id, secret = match.groups()
+    return key_id, secret
+
+
+def _is_right(stored: StoredKey | None, secret: str) -> bool:
+    # Compared even for an unknown key, so that the time tells nothing.
+    right = hmac.compare_digest(secret_hash(secret), stored.secret_hash if stored else bytes(32))
+    if stored is None or not right:
+        return False
+    return not (stored.revoked or _is_over(stored.expires_at) or _is_early(stored.starts_at))
 
 
 def _is_over(expires_at: datetime | None) -> bool:
@@ -162,7 +190,7 @@ def not_your_part(roles: Sequence[str]) -> Problem:
     """The step is never this role's."""
     listed = " / ".join(roles)
     return Problem(
-        problem_types.REFUSALS["not_your_part"],
+        NOT_YOUR_PART,
         Fault(
             "not_your_part",
             f"This step belongs to: {listed}.",
@@ -174,7 +202,8 @@ def not_your_part(roles: Sequence[str]) -> Problem:
     )
 
 
-def _unauthenticated() -> Problem:
+def unauthenticated() -> Problem:
+    """Nobody whom we know. Always in the same words."""
     fault = Fault(
         "unauthenticated",
         "The request carries no valid API key.",

@@ -19,6 +19,7 @@ from api import people
 from api.cases import Found
 from api.docs import page_of
 from api.permissions import Caller
+from api.personal import PERSONAL
 from api.problems import Problem, documented, not_found
 from api.routing import public_router, router
 from api.services import Services, ServicesHere, allowed
@@ -54,7 +55,9 @@ class VerificationOut(BaseModel):
     number: str
     status: Literal["valid", "superseded", "revoked"]
     successor: str = Field(description="The certificate that took its place; empty for none.")
-    name: str | None = Field(description="Masked; null once the person was erased.", examples=["王**"])
+    name: Annotated[
+        str | None, PERSONAL, Field(description="Masked; null once the person was erased.", examples=["王**"])
+    ]
     project_zh: str
     project_en: str
     host_zh: str

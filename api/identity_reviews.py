@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api import people
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
+from api.personal import PERSONAL
 from api.problems import documented
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
@@ -34,9 +35,9 @@ class IdentityReview(BaseModel):
     phase: str
     submitted_at: datetime
     person: UUID
-    identity_number: str | None = Field(description="Masked.")
-    recorded_name: str | None
-    given_name: str | None
+    identity_number: Annotated[str | None, PERSONAL, Field(description="Masked.")]
+    recorded_name: Annotated[str | None, PERSONAL]
+    given_name: Annotated[str | None, PERSONAL]
 
 
 @routes.get("", operation_id="list_identity_reviews", summary="List identities to be decided", responses=documented())

@@ -24,6 +24,7 @@ from api.idempotency import Once
 from api.nomination_columns import RESULT, Words, column_of, nomination_of, shown
 from api.nominations import Checked, check, nominate_checked, plan_of, reserve_numbers
 from api.permissions import Caller
+from api.personal import note_rows
 from api.problem_types import INVALID
 from api.problems import Problem, refused
 from api.receipts import Done, Failed, Job, run_rows
@@ -99,7 +100,9 @@ def opened_box(services: Services, id_: UUID, key_sealed: bytes) -> SecretsBox:
 
 
 def opened_table(box: SecretsBox, id_: UUID, sealed: bytes) -> Table:
-    return Table.from_json(orjson.loads(zlib.decompress(box.open(table_place(id_), sealed))))
+    table = Table.from_json(orjson.loads(zlib.decompress(box.open(table_place(id_), sealed))))
+    note_rows(len(table.rows))
+    return table
 
 
 def opened_results(box: SecretsBox, id_: UUID, first: int, sealed: bytes) -> list[Result]:

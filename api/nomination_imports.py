@@ -19,6 +19,7 @@ from api.nominations import plan_of
 from api.operations import OperationOut
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
+from api.personal import PERSONAL, note_rows
 from api.problems import Problem, documented, not_found
 from api.receipts import CampaignId
 from api.routing import router
@@ -97,7 +98,9 @@ class CellError(BaseModel):
     remedy: str
     remedy_zh: str
     source: str | None = None
-    value: str | None = Field(default=None, description="What stands there; masked where it is personal.")
+    value: Annotated[str | None, PERSONAL] = Field(
+        default=None, description="What stands there; masked where it is personal."
+    )
 
 
 class RowOut(BaseModel):
@@ -330,6 +333,7 @@ async def list_nomination_import_rows(
             break
         await asyncio.sleep(0)
     page = found[: window.limit]
+    note_rows(sum("errors" in each for each in page))
     more = len(found) > window.limit
     return Page(
         items=[RowOut.model_validate(each) for each in page], next=next_cursor(str(page[-1]["row"]) if more else None)

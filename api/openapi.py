@@ -55,6 +55,7 @@ _TAGS: Final = {
     "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
+    "audit": "Who has read personal data.",
     "clock": "The application's time.",
     "health": "For load balancers.",
     "documentation": "Pages for people.",
@@ -119,7 +120,7 @@ def _responses(responses: dict[str, Any], is_public: bool) -> Iterator[tuple[str
         if MEDIA_TYPE not in response.get("content", {}):
             if status != "422":
                 yield status, response
-        elif not (is_public and status in ("401", "403")):
+        elif not (is_public and status in ("401", "403", "429")):
             yield status, {"$ref": f"#/components/responses/Problem{status}"}
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.personal import PERSONAL, not_shown
 from api.problems import identity_problem
 from api.services import Services
 from domain import calendar
@@ -69,10 +70,12 @@ class PersonOut(BaseModel):
     """A teacher as the caller may see him; every field is null once the person was erased."""
 
     id: UUID = Field(description="A random id that stays the same over campaigns.")
-    name: str | None
-    identity_number: str | None = Field(description="Always masked.", examples=["4101**********0014"])
-    telephone: str | None = Field(description="Always masked.", examples=["138******00"])
-    email: str | None = Field(description="Always masked.", examples=["w***@example.invalid"])
+    name: Annotated[str | None, PERSONAL]
+    identity_number: Annotated[
+        str | None, PERSONAL, Field(description="Always masked.", examples=["4101**********0014"])
+    ]
+    telephone: Annotated[str | None, PERSONAL, Field(description="Always masked.", examples=["138******00"])]
+    email: Annotated[str | None, PERSONAL, Field(description="Always masked.", examples=["w***@example.invalid"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ async def recognise(services: Services, person: Particulars, identity: IdentityD
     given = {"name": person.name, "telephone": person.telephone, "email": person.email}
     fields = {"identity_number": identity.text} | {key: value for key, value in given.items() if value}
     reference = PersonReference(id=subject, sealed=await services.vault.seal(subject, fields))
-    recorded = (await _opened(services, known)).get("name") if known is not None else None
+    with not_shown():
+        recorded = (await _opened(services, known)).get("name") if known is not None else None
     return Recognised(reference, recorded is not None and not same_name(recorded, person.name))
 
 

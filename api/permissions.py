@@ -49,6 +49,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "mailboxes:read": _BUREAU,
     "mailboxes:write": _BUREAU,
     "ledger:audit": _EVERYBODY,
+    "audit:read": _BUREAU,
     "clock:read": _EVERYBODY,
     "clock:write": _BUREAU,
 }

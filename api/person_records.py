@@ -15,6 +15,7 @@ from api import people, problem_types
 from api.idempotency import Answer, Once, OnceHere
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller
+from api.personal import PERSONAL
 from api.problems import Problem, documented, refused
 from api.receipts import Day
 from api.routing import router
@@ -124,7 +125,7 @@ class PersonRecordOut(BaseModel):
 class PersonFound(BaseModel):
     """The record that answers for a number; null when nobody has it."""
 
-    id: UUID | None
+    id: Annotated[UUID | None, PERSONAL]
 
 
 @routes.get("/{id}", operation_id="get_person", summary="Read a teacher's record", responses=documented(404))

@@ -40,6 +40,8 @@ INVALID_IDENTITY = ProblemType(
     "invalid-identity-number", 422, "The identity number is not accepted", "身份证号码不能接受"
 )
 FILE_INVALID = ProblemType("file-invalid", 422, "The file cannot be read as expected", "文件不符合要求")
+TOO_MANY_REQUESTS = ProblemType("too-many-requests", 429, "Too many requests", "请求过多")
+TOO_MANY_FAILED_SIGN_INS = ProblemType("too-many-failed-sign-ins", 429, "Too many failed sign-ins", "登录失败次数过多")
 TOO_MANY_IMPORTS = ProblemType("too-many-imports", 409, "Too many imports are under way", "进行中的导入过多")
 EXPORT_TOO_LARGE = ProblemType("export-too-large", 422, "Too many rows for one file", "导出行数过多")
 PLAN_INVALID = ProblemType("plan-invalid", 422, "The plan has errors", "方案有误")
@@ -76,6 +78,8 @@ _TECHNICAL = (
     KEY_REUSED,
     INVALID_IDENTITY,
     FILE_INVALID,
+    TOO_MANY_REQUESTS,
+    TOO_MANY_FAILED_SIGN_INS,
     TOO_MANY_IMPORTS,
     EXPORT_TOO_LARGE,
     PLAN_INVALID,

@@ -338,14 +338,19 @@ Documented = Literal[400, 404, 408, 409, 413, 415]
 
 
 def documented(*statuses: Documented) -> ResponseTable:
-    """The problem responses of an operation, for OpenAPI; 401, 403, 422, 500 and 503 belong to every one."""
-    return {status: documented_all()[status] for status in sorted({*statuses, 401, 403, 422, 500, 503})}
+    """The problem responses of an operation, for OpenAPI; 401, 403, 422, 429, 500 and 503 belong to every one."""
+    return {status: documented_all()[status] for status in sorted({*statuses, 401, 403, 422, 429, 500, 503})}
 
 
 def documented_all() -> ResponseTable:
     """Every problem response, by its status."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    return {status: {"description": text, "content": content} for status, text in _DESCRIPTIONS.items()}
+    described: ResponseTable = {
+        status: {"description": text, "content": content} for status, text in _DESCRIPTIONS.items()
+    }
+    for status in (429, 503):
+        described[status]["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    return described
 
 
 _DESCRIPTIONS: dict[int, str] = {
@@ -358,6 +363,7 @@ _DESCRIPTIONS: dict[int, str] = {
     413: "The body is too large",
     415: "Not in this format",
     422: "The content is not valid or not eligible",
+    429: "Too many requests, or too many failed sign-ins; see Retry-After",
     500: "Something went wrong on our side",
     503: "The database or the workflow service is away; see Retry-After",
 }

@@ -14,6 +14,7 @@ from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller, roles_of
+from api.personal import PERSONAL
 from api.problems import documented, refused
 from api.receipts import (
     CampaignId,
@@ -136,7 +137,9 @@ class RestrictionOut(BaseModel):
     starts: date | None
     until: date | None
     waivers: list[WaiverOut]
-    objection: str | None = Field(description="What the teacher wrote through his link; for the bureau.")
+    objection: Annotated[
+        str | None, PERSONAL, Field(description="What the teacher wrote through his link; for the bureau.")
+    ]
     allowed: list[str] = Field(description="The commands that somebody may send in this phase.")
 
 

@@ -14,7 +14,10 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from api import problem_types
+from api.objects import objects_of
+from api.personal import observed, shows_persons
 from api.problems import Problem
+from api.services import Allowed
 from api.validation import Fault, unknown_parameter
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -40,25 +43,38 @@ class PublicRoute(APIRoute):
         handle: Handler = super().get_route_handler()
         known = frozenset(_query_parameters(self.dependant))
         takes_json = self.body_field is not None
-        is_public = self.is_public
+        is_public, operation, shows = self.is_public, self.operation_id or self.name, shows_persons(self.response_model)
 
         async def strict(request: Request) -> Response:
             if not is_public:
-                keys = request.app.state.services.keys
-                caller = await keys.authenticate(request.headers.get("authorization"))
-                request.state.caller = caller
+                request.state.caller = await request.app.state.services.gate.admit(request)
             _refuse_unknown_parameters(request, known)
             if takes_json:
                 _require_json(request)
-            return await handle(request)
+            return await observed(handle, request, operation, shows=shows)
 
         return strict
 
 
+class UndeclaredPermission(TypeError):
+    """A route with a key does not say who may use it, or on whose things. The message says which and how."""
+
+
 class KeyRoute(PublicRoute):
-    """A route that needs a key."""
+    """A route that needs a key. It says who may use it (`allowed` or `step`), and what its path names has an owner."""
 
     is_public: ClassVar[bool] = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, endpoint, **more)
+        guards = [each.call for each in self.dependant.dependencies if isinstance(each.call, Allowed)]
+        if len(guards) != 1:
+            raise UndeclaredPermission(f"{path}: {len(guards)} of `allowed` or `step` instead of one (api/services.py)")
+        self.permission = guards[0]
+        try:
+            self.objects = objects_of(path)
+        except KeyError as unknown:
+            raise UndeclaredPermission(f"{path}: whose it is does not stand in api/objects.py") from unknown
 
 
 def router(prefix: str, tag: str) -> APIRouter:

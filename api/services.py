@@ -10,11 +10,15 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import Depends, Request
 
-from api.auth import Keys, not_your_part, require_scope
+from api import problem_types
+from api.auth import NOT_YOUR_PART, Keys, not_your_part, require_scope
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.gate import Gate
 from api.numbers import Numbers
-from api.permissions import SCOPES, Caller, ProcessWithCommands, roles_of
+from api.permissions import KEY_ROLES, SCOPES, Caller, KeyRole, ProcessWithCommands, roles_of
+from api.problem_types import ProblemType
+from api.rate_limits import RateLimits
 from api.registry import Registry
 from clock import Clock
 from ledger.store import Ledger
@@ -40,6 +44,8 @@ class Services:
     plans: PlanStore
     clock: Clock
     keys: Keys
+    limits: RateLimits
+    gate: Gate
     numbers: Numbers
     cases: Cases
     registry: Registry
@@ -78,6 +84,19 @@ class Allowed:
         self.scope = scope
         self.roles = roles
 
+    @property
+    def open_to(self) -> tuple[KeyRole, ...]:
+        """The roles that get through, given a key with every scope of its role."""
+        return tuple(
+            role for role in KEY_ROLES if role in SCOPES[self.scope] and (not self.roles or role in self.roles)
+        )
+
+    def refusal(self, role: KeyRole) -> ProblemType | None:
+        """What a key with every scope of its role is answered with, None when it gets through."""
+        if role in self.open_to:
+            return None
+        return problem_types.SCOPE_MISSING if not self.roles or role in self.roles else NOT_YOUR_PART
+
     async def __call__(self, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
         if self.roles and caller.role not in self.roles:
             raise not_your_part(self.roles)
@@ -89,9 +108,9 @@ ServicesHere = Annotated[Services, Depends(services_of)]
 CallerHere = Annotated[Caller, Depends(caller_of)]
 
 
-def allowed(scope: str) -> Any:
-    """For a route's parameter: the caller, whose key must carry `scope`."""
-    return Depends(Allowed(scope))
+def allowed(scope: str, *roles: KeyRole) -> Any:
+    """For a route's parameter: the caller, whose key must carry `scope`, and be of one of `roles` if some are named."""
+    return Depends(Allowed(scope, roles))
 
 
 def step(scope: str, process: ProcessWithCommands, command: str) -> Any:

@@ -103,7 +103,12 @@ async def measure(rows: int, rounds: int) -> dict[str, Any]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        environment = {**os.environ, **stack.environment(), "XUNJI_API_PORT": str(port)}
+        environment = {
+            **os.environ,
+            **stack.environment(),
+            "XUNJI_API_PORT": str(port),
+            "XUNJI_RATE_LIMIT_PER_MINUTE": "0",
+        }
         api = await asyncio.create_subprocess_exec(
             *(sys.executable, "cli.py", "api"),
             cwd=ROOT,

@@ -7,7 +7,7 @@ from typing import Final
 
 WIDTH: Final = 640
 HEIGHT: Final = 320
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 90
+LEFT, RIGHT, TOP, BOTTOM = 70, 45, 40, 90
 GRID_LINES: Final = 4
 COLOURS: Final = ("#1f6feb", "#d1242f", "#6e7781", "#1a7f37")
 

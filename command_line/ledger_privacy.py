@@ -1,5 +1,6 @@
 """`xunji ledger person | erase`: a request for access, and one to be forgotten, as `docs/runbooks` tells it."""
 
+import getpass
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -26,6 +27,7 @@ def person(
     assert as_json, "there is no other form"
     from domain.identity import IdentityNumberError
     from services.person_export import PersonExportError, export_person
+    from services.personal_reads import record
 
     async def work() -> int:
         settings = configured(state)
@@ -33,7 +35,9 @@ def person(
         async with database(settings) as pool:
             vault = vault_of(settings, pool)
             try:
-                print_json(await export_person(pool, vault, wanted))
+                found = await export_person(pool, vault, wanted)
+                await record(pool, _read_by_operator(UUID(found["person"])))
+                print_json(found)
             except PersonExportError as error:
                 fail(str(error), REFUSED)
             except IdentityNumberError as error:
@@ -106,6 +110,12 @@ async def _is_held(settings: Settings, pool: "asyncpg.Pool[Any]", vault: Vault, 
             return True
         fail(f"{outcome.reasons[0].en}\n  → {outcome.reasons[0].remedy_en}")
     return outcome.erasure == "held"
+
+
+def _read_by_operator(person: UUID) -> Any:
+    from services.personal_reads import Read
+
+    return Read("", "operator", getpass.getuser(), "xunji ledger person", "", [person], 1, "")
 
 
 def _person(text: str) -> UUID:

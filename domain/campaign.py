@@ -1,6 +1,7 @@
 """A campaign (stream `campaign/{id}`): it issues the quotas and keeps the dates that all its cases share.
 
     selecting ─► training ─► closed          (a county's selection can be reopened in either of the first two)
+        └──────── down over all of it ───────────▲
 
 Each level of the selection has its own cut-off with reminders (3 days, 1 day, 3 hours by the plan). At a cut-off
 everything that still waits for that level lapses; one timer serves thousands of cases.
@@ -171,7 +172,7 @@ COMMANDS = CommandCatalogue(OpenCampaign, SettleSelection, PassCampaignDeadline,
 CAMPAIGN_STEPS: dict[type[Command], Step] = {
     Reopen: Step(("selecting", "training"), ("bureau",)),
     RemoveHost: Step(("selecting", "training"), ("bureau",)),
-    SettleSelection: Step(("selecting", "training"), ("system",)),
+    SettleSelection: Step(("selecting", "training", "closed"), ("system",)),
     PassCampaignDeadline: Step(("selecting", "training"), ("system",)),
 }
 
@@ -239,7 +240,8 @@ def evolve(state: Campaign | None, event: Event) -> Campaign:
             return replace(state, done=state.done | {event.level}, unsettled=(*state.unsettled, event.level))
         case SelectionSettled():
             unsettled = tuple(key for key in state.unsettled if key != event.level)
-            return replace(state, unsettled=unsettled, phase="training" if event.level == "city" else state.phase)
+            selected = event.level == "city" and state.phase == "selecting"
+            return replace(state, unsettled=unsettled, phase="training" if selected else state.phase)
         case SoftEndPassed():
             return replace(state, done=state.done | {"soft-end"})
         case BulletinIssued():
@@ -279,7 +281,7 @@ def decide(state: Campaign | None, command: Command, context: Context) -> Decisi
         return refuse("not_your_part", roles=" / ".join(step.roles))
     if state is None:
         return refuse("unknown_number", number=context.number)
-    if state.phase == "closed":
+    if state.phase not in step.phases:
         return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="—")
     return _DECIDERS[type(command)](state, command, context)
 
@@ -466,9 +468,10 @@ def case_of(number: str, state: Campaign) -> Case:
         phase=state.phase,
         deadline=deadline,
         timer=deadline is not None,
-        closed=state.phase == "closed",
+        # Whoever was down over its last days still owes the cases what its cut-offs meant for them.
+        closed=state.phase == "closed" and reach is None,
         summary=f"campaign {number} · {state.phase}",
-        waiting_for=WAITING_FOR.get(state.phase, ""),
+        waiting_for=WAITING_FOR.get(state.phase, "everybody to be reached" if reach else ""),
         attributes={"XunjiPhase": state.phase, "XunjiCampaign": number},
         reach=reach,
     )

@@ -125,7 +125,11 @@ def remove_host(state: "Campaign", command: RemoveHost, context: "Context") -> D
         return refuse("host_unknown", field="/host", host=command.host)
     if command.host in state.removed_hosts:
         return refuse("host_removed", field="/host", host=command.host)
-    if cases.in_class or (cases.assigned and not command.replacement):
+    # Whoever is still to come over from another removed host counts as well.
+    expected = any(
+        host_key(each) in state.unsettled for each, takes_over in state.removed_hosts.items() if takes_over == host.id
+    )
+    if cases.in_class or ((cases.assigned or expected) and not command.replacement):
         return refuse("host_in_use", field="/host", host=command.host, assigned=cases.assigned, in_class=cases.in_class)
     if command.replacement:
         other = plan.find_host(command.replacement)

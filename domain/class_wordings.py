@@ -10,6 +10,13 @@ CLASS_WORDINGS: dict[str, Wording] = {
         "Choose a day after today.",
         "通知 三、培训时间与地点",
     ),
+    "class_over_already": Wording(
+        "该班末日 {ends} 已过(今天 {today})。",
+        "The last day {ends} has passed; today is {today}.",
+        "请核对日期;已结束的班无法再编入学员。",
+        "Check the dates; nobody can be placed in a class that is over.",
+        "通知 三、培训时间与地点",
+    ),
     "nothing_changes": Wording(
         "与现有安排相同,没有变更。",
         "This is how it stands already; nothing changes.",

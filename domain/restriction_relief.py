@@ -20,7 +20,7 @@ from domain.decision import (
 )
 from domain.numbers import RESTRICTIONS, restriction_key, stream_name
 from domain.plan import Plan
-from domain.refusals import refuse
+from domain.refusals import in_words, refuse
 from domain.restriction_messages import (
     FailService,
     RestrictionDropped,
@@ -50,8 +50,8 @@ def _to_teacher(state: Restriction, number: str, event: Event, **data: Any) -> t
 
 def fail_service(state: Restriction, command: FailService, context: Context) -> Decision | Refusal:
     """The notice did not arrive: no window has run, and the school is asked to hand it over (edge case 41)."""
-    if state.phase == "served" and state.window_closed:
-        return refuse("objection_window_passed", deadline="—")
+    if state.phase == "served" and state.objection_until is not None and context.now >= state.objection_until:
+        return refuse("objection_window_passed", deadline=in_words(state.objection_until))
     plan = context.facts.plan
     failed = ServiceFailed(
         by=str(context.actor),

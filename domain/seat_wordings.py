@@ -51,6 +51,13 @@ SEAT_WORDINGS: dict[str, Wording] = {
         "Nominate in the next campaign.",
         "domain.md §4 (7)",
     ),
+    "seat_held_already": Wording(
+        "该提名已占用名额。",
+        "This nomination has a seat already.",
+        "请审核通过,或退回、不予通过。",
+        "Approve it, or return or reject it.",
+        "domain.md §4 (20)",
+    ),
     "seat_offer_ended": Wording(
         "该名额的答复期限 {until} 已过。",
         "The time to take the offered seat ended at {until}.",

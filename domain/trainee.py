@@ -104,9 +104,13 @@ LIFECYCLE: dict[type[Command], Step] = {
 AFTER_CLOSING: frozenset[type[Command]] = frozenset({Correct, ReissueCertificate, RecordLateAnswer})
 """What somebody may still do when nothing is waited for."""
 WHILE_FROZEN: frozenset[type[Command]] = frozenset(
-    {Resume, Withdraw, Reject, Decline, DeclineSeat, Lapse, PassDeadline, RecordLateAnswer}
+    {
+        *(Resume, Withdraw, Reject, Decline, DeclineSeat, Lapse, PassDeadline, RecordLateAnswer),
+        *(FollowClass, ReassignHost, ChangeSchool),
+    }
 )
-"""What is left for a nomination that a restriction has frozen (edge case 36)."""
+"""What is left for a nomination that a restriction has frozen (edge case 36): its end, and what becomes of its class,
+its host and its school meanwhile. Nobody would come back with that once it is resumed."""
 
 
 def decide(state: Trainee | None, command: Command, context: Context) -> Outcome:

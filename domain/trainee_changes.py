@@ -100,7 +100,7 @@ def _changed(
         starts=training_class.starts,
         ends=training_class.ends,
         centralised_days=training_class.centralised_days_held,
-        confirm_by=_confirm_by(training_class.starts, context) if other_dates else None,
+        confirm_by=confirm_by(training_class.starts, context) if other_dates else None,
         overlaps=context.facts.overlaps,
     )
     claims: tuple[ClaimRequest, ...] = ()
@@ -109,8 +109,8 @@ def _changed(
     return Decision((changed,), claims=claims, notices=_told(state, changed, training_class.place, context))
 
 
-def _confirm_by(starts: date, context: Context) -> datetime:
-    """As for everybody, or, where that day has passed, until the class starts."""
+def confirm_by(starts: date, context: Context) -> datetime:
+    """So many days before the class as the plan says, or, where that day has passed, until it starts."""
     usual = calendar.start_of_day(starts) - timedelta(days=context.facts.plan.rules.confirm_days_before_start)
     if usual > context.now:
         return usual

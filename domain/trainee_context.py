@@ -71,6 +71,17 @@ def late_until(context: Context, level: SelectionLevel) -> datetime:
     return deadline if reopened is None else max(deadline, reopened)
 
 
+def in_time_until(state: Trainee, context: Context, level: SelectionLevel) -> datetime:
+    """Until when the level may still decide: a date of the case's own, or the level's cut-off.
+
+    What the city has sent back has until the city's cut-off: the first submission's time counts (edge case 45).
+    """
+    cut_off = late_until(context, level)
+    if state.deadline is None:
+        return cut_off
+    return state.deadline if state.timer else max(state.deadline, cut_off)
+
+
 def line_of(state: Trainee) -> str:
     """The quota line that the case's seat is taken from."""
     return state.seat_line or quota_line(state.project_type, state.county)

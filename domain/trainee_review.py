@@ -4,7 +4,7 @@ from domain.decision import Decision, StreamEvents
 from domain.numbers import PEOPLE, stream_name
 from domain.person import PersonCorrected
 from domain.refusals import refuse
-from domain.trainee_context import Context, Outcome, freed, notice
+from domain.trainee_context import Context, Outcome, freed, notice, refilled
 from domain.trainee_messages import NominationRejected
 from domain.trainee_review_messages import ChangeSchool, IdentityReviewed, ReviewIdentity, SchoolChanged
 from domain.trainee_state import Trainee
@@ -21,7 +21,8 @@ def review_identity(state: Trainee, command: ReviewIdentity, context: Context) -
     told = notice(context, state.school, reviewed.type, finding=command.finding)
     if command.finding == "other-person":
         rejected = NominationRejected(by=by, reasons=(IDENTITY_MISTAKEN,), seat_freed=state.seat_held)
-        return Decision((reviewed, rejected), claims=freed(state, context), notices=(told,))
+        claims, starts = freed(state, context), refilled(state, context)
+        return Decision((reviewed, rejected), claims=claims, notices=(told,), starts=starts)
     others: tuple[StreamEvents, ...] = ()
     if command.finding == "new-name" and context.facts.given:
         corrected = PersonCorrected(

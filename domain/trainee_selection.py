@@ -27,6 +27,7 @@ from domain.trainee_context import (
     Outcome,
     freed,
     freed_seat,
+    in_time_until,
     late_until,
     notice,
     refilled,
@@ -158,12 +159,11 @@ def approve(state: Trainee, command: Approve, context: Context) -> Outcome:
         if of_county and state.approver == "city":
             return refuse("nominated_himself", roles=wanted)
         return refuse("not_your_part", roles=wanted)
-    own_deadline = state.deadline if state.timer else None
-    deadline = own_deadline or late_until(context, "county" if of_county else "city")
+    deadline = in_time_until(state, context, "county" if of_county else "city")
     if context.now >= deadline:
         return refuse("deadline_passed", deadline=in_words(deadline))
     if of_county:
-        return _approved_by_county(state, command, own_deadline or late_until(context, "city"), context)
+        return _approved_by_county(state, command, in_time_until(state, context, "city"), context)
     if command.host in context.facts.removed_hosts:
         return refuse("host_removed", field="/host", host=command.host)
     unfit = _unfit_host(plan, state, command.host)
@@ -243,6 +243,10 @@ def _rejected(state: Trainee, reasons: tuple[str, ...], context: Context) -> Dec
 
 def lapse(state: Trainee, command: Lapse, context: Context) -> Outcome:
     if state.phase == "enrolled":
+        training_class = context.facts.training_class
+        if training_class is None or training_class.check_in_confirmed_at is None:
+            # He has changed to another class while the list of his former one was worked off.
+            return refuse("check_in_not_confirmed", training_class=state.training_class)
         return _withdrawn(state, "never_confirmed", context)
     deadline = state.deadline
     if deadline is not None and context.facts.reopened_until is not None and state.phase != "waitlisted":

@@ -98,7 +98,7 @@ BEFORE_REGISTRATION: tuple[Phase, ...] = (
     "enrolled",
     "confirmed",
 )
-OPEN: tuple[Phase, ...] = (*BEFORE_REGISTRATION, "in-training", "absent", "completed", "following-up")
+OPEN: tuple[Phase, ...] = (*BEFORE_REGISTRATION, "in-training", "absent", "following-up")
 """Phases in which a case may still wait for something."""
 
 WAITING_FOR = {
@@ -415,7 +415,7 @@ def case_of(number: str, state: Trainee) -> Case:
     waiting_for = "" if state.closed else WAITING_FOR.get(state.phase, "")
     if state.phase == "nominated" and state.approver == "city":
         waiting_for = "the city's approval in the county's place"
-    if state.returned:
+    if state.returned and not state.closed:
         waiting_for = "the resubmission"
     if state.identity_review == "open" and not state.closed:
         waiting_for = "the bureau's decision on who is meant"

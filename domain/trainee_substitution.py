@@ -97,7 +97,11 @@ def report_impersonation(state: Trainee, command: ReportImpersonation, context: 
 
 def reassign_host(state: Trainee, command: ReassignHost, context: Context) -> Outcome:
     """Only for whoever is still with a host that was removed; everybody else has nothing to be changed."""
-    replacement = context.facts.removed_hosts.get(state.host, "")
+    removed = context.facts.removed_hosts
+    replacement = removed.get(state.host, "")
+    while replacement in removed:
+        # It was removed in its turn; nobody takes over who is removed already, so this ends.
+        replacement = removed[replacement]
     if not replacement:
         return refuse("host_not_removed", host=state.host)
     reassigned = HostReassigned(before=state.host, host=replacement)

@@ -1,12 +1,10 @@
 """From the class to the last day: enrolment, confirmation, 报到, absence, leave."""
 
-from datetime import timedelta
-
 from domain import calendar
 from domain.decision import Count, Decision, Event, Notice
 from domain.numbers import class_seat_key
 from domain.refusals import in_words, refuse
-from domain.trainee_changes import days_short_of, elsewhere_then, unfit_class
+from domain.trainee_changes import confirm_by, days_short_of, elsewhere_then, unfit_class
 from domain.trainee_context import Context, Outcome, freed, notice, refilled, told_host
 from domain.trainee_messages import (
     AbsenceExcused,
@@ -46,8 +44,7 @@ def enroll(state: Trainee, command: Enroll, context: Context) -> Outcome:
         host=state.host,
         starts=training_class.starts,
         ends=training_class.ends,
-        confirm_by=calendar.start_of_day(training_class.starts)
-        - timedelta(days=context.facts.plan.rules.confirm_days_before_start),
+        confirm_by=confirm_by(training_class.starts, context),
         revision=training_class.revision,
         days_offered=days_short_of(training_class, context),
     )

@@ -13,7 +13,7 @@ from datetime import timedelta
 from domain.decision import Count, Decision
 from domain.refusals import in_words, refuse
 from domain.seat_rules import offers_end, waiting_rank
-from domain.trainee_context import Context, Outcome, freed, late_until, notice, refilled, seat_of
+from domain.trainee_context import Context, Outcome, freed, in_time_until, notice, refilled, seat_of
 from domain.trainee_messages import NominationRejected, NominationWithdrawn, PassDeadline
 from domain.trainee_seat_messages import (
     AcceptSeat,
@@ -33,7 +33,10 @@ def waitlist(state: Trainee, command: Waitlist, context: Context) -> Outcome:
     plan = context.facts.plan
     if state.returned:
         return refuse("awaiting_resubmission")
-    deadline = state.deadline if state.timer and state.deadline else late_until(context, "county")
+    if state.seat_held:
+        # A substitute has taken over a seat; a second one would be counted for him, and never come back.
+        return refuse("seat_held_already")
+    deadline = in_time_until(state, context, "county")
     if context.now >= deadline:
         return refuse("deadline_passed", deadline=in_words(deadline))
     until = offers_end(plan, state.project_type)

@@ -9,6 +9,7 @@ Outcomes that are missing are the host's matter first and the bureau's some days
 from collections.abc import Callable
 from typing import Any
 
+from domain import calendar
 from domain import training_class_changes as changes
 from domain import training_class_papers as papers
 from domain.agenda import due, next_deadline
@@ -176,6 +177,10 @@ def _plan(command: PlanClass, context: Context) -> Decision | Refusal:
     wrong = changes.wrong_dates(plan, command.starts, command.ends)
     if wrong is not None:
         return wrong
+    today = calendar.local_date(context.now)
+    if command.ends < today:
+        # One that has begun is caught up with; one that is over would take nobody.
+        return refuse("class_over_already", field="/ends", ends=command.ends, today=today)
     dates = schedule(plan, command.starts, command.ends)
     planned = ClassPlanned(
         campaign=plan.id,
@@ -186,7 +191,8 @@ def _plan(command: PlanClass, context: Context) -> Decision | Refusal:
         place=command.place,
         mode=command.mode,
         capacity=command.capacity,
-        reminders=dates.reminders,
+        # A reminder whose day has passed already would be stale from the beginning.
+        reminders=tuple(at for at in dates.reminders if at > context.now),
         opens_at=dates.opens_at,
         closes_at=dates.closes_at,
         outcomes_due=dates.outcomes_due,
@@ -219,6 +225,8 @@ def _confirm_check_in(state: TrainingClass, command: ConfirmCheckIn, context: Co
 
 
 def _record_absences(state: TrainingClass, command: RecordAbsences, context: Context) -> Decision | Refusal:
+    if state.check_in_confirmed_at is None:
+        return refuse("check_in_not_confirmed", training_class=context.number)
     if state.absences_recorded:
         return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="report")
     return Decision((AbsencesRecorded(),))

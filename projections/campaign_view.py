@@ -90,5 +90,5 @@ def _apply_bulletin(row: Row | None, event: RecordedEvent) -> Row:
     }
 
 
-CAMPAIGNS = View("campaigns", "id", _id, _apply, TypeAdapter(Campaign), per_stream=True)
+CAMPAIGNS = View("campaigns", "id", _id, _apply, TypeAdapter(Campaign), version=2, per_stream=True)
 BULLETINS = View("bulletins", "key", _bulletin_key, _apply_bulletin, per_stream=True)

@@ -149,4 +149,4 @@ def _closed_at(row: Row | None, state: Trainee, at: datetime) -> object:
     return row["closed_at"] if row is not None and row["closed"] else at
 
 
-TRAINEES = View("trainees", "number", _number, _apply, TypeAdapter(Trainee), per_stream=True)
+TRAINEES = View("trainees", "number", _number, _apply, TypeAdapter(Trainee), version=2, per_stream=True)

@@ -25,6 +25,7 @@ class CampaignWorkflow(ProcessWorkflow):
         await self.open()
         await self.while_in("selecting")
         await self.while_in("training")
+        await self.while_in("closed")
         await self.finish()
         return self._receipt
 

@@ -139,6 +139,8 @@ def settings_for(database_url: str, state_dir: Path, **changes: Any) -> Settings
         "public_url": "http://xunji.test",
         "temporal_address": NOBODY_LISTENS,
         "state_dir": state_dir,
+        "rate_limit_per_minute": 0,
+        "failed_sign_ins_per_minute": 0,
         **changes,
     }
     return Settings.model_validate(values)

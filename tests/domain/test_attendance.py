@@ -28,7 +28,7 @@ from domain.plan import Training
 from domain.trainee_outcome_messages import Complete, FollowUpAssigned, TrainingCompleted
 from domain.training_class_messages import Session
 from domain.training_class_state import TrainingClass
-from tests.domain.test_trainee import HOST, IN_TRAINING, NUMBER, a_class, nomination, on
+from tests.domain.nominations import HOST, IN_TRAINING, NUMBER, a_class, nomination, on
 from tests.domain.test_trainee_changes import facts
 from tests.specification import the_plan
 

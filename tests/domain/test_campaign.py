@@ -40,6 +40,26 @@ def opened() -> Specification:
     return a_campaign().given(*decision.events)
 
 
+def test_case_46_a_campaign_that_was_down_to_its_end_still_owes_its_cases_what_they_missed() -> None:
+    late = end_of_day(PLAN.dates.closes)
+    decision = opened().when(TIMER, SYSTEM, late, FACTS).outcome
+    assert isinstance(decision, Decision) and isinstance(decision.events[-1], CampaignClosed)
+    given = opened().given(*decision.events)
+    state = fold(given.events)
+    assert state is not None
+    case = case_of(PLAN.id, state)
+    assert (case.phase, case.closed) == ("closed", False)
+    assert case.reach is not None and case.reach.done_by == SettleSelection.name
+    while state.unsettled:
+        settled = given.when(SettleSelection(), SYSTEM, late, FACTS).outcome
+        assert isinstance(settled, Decision)
+        given = given.given(*settled.events)
+        state = fold(given.events)
+        assert state is not None and state.phase == "closed", "nothing opens it again"
+    assert case_of(PLAN.id, state).closed
+    given.when(SettleSelection(), SYSTEM, late, FACTS).refused("not_allowed_in_phase")
+
+
 def test_opening_issues_every_quota_line_and_registers_every_organisation() -> None:
     decision = a_campaign().when(OpenCampaign(plan_sha256=PLAN.sha256()), BUREAU, OPENS, FACTS).then(CampaignOpened)
     lines = {part.stream for part in decision.others if part.stream.startswith("quota/")}

@@ -32,7 +32,7 @@ from domain.seat_rules import SeatRules, offers_end
 from domain.trainee_context import Facts as TraineeFacts
 from domain.trainee_messages import Approve, Lapse, NominationApproved, NominationRejected, TraineeNominated
 from domain.trainee_state import fold as fold_trainee
-from tests.domain.test_trainee import NOMINATED, NOMINATION, NUMBER
+from tests.domain.nominations import NOMINATED, NOMINATION, NUMBER
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()
@@ -190,6 +190,8 @@ def test_whoever_still_waits_after_the_last_useful_day_is_told_so_by_one_timer()
     assert state is not None
     items = [each for each in state.agenda if each.key.startswith("offers-end-")]
     assert {each.at for each in items} == ends
+    passed = opened().when(TIMER, SYSTEM, min(ends), FACTS).outcome
+    assert isinstance(passed, Decision) and OffersEnded(key=items[0].key) in passed.events
     given = opened().given(OffersEnded(key=items[0].key))
     state = fold(given.events)
     assert state is not None
@@ -219,3 +221,8 @@ def test_case_4_a_host_with_trainees_is_not_removed_without_somebody_who_takes_o
     assert state is not None and state.removed_hosts == {host: other}
     reach = case_of(PLAN.id, state).reach
     assert reach is not None and reach.command_by_phase == {"selected": "reassign-host"}
+    # Whoever is still to come over is not left behind with a host that is removed in its turn.
+    alone_too = RemoveHost(host=other, reason="flood")
+    after.when(alone_too, BUREAU, now, with_cases(0, 0)).refused("host_in_use")
+    settled = after.when(SettleSelection(), SYSTEM, now, with_cases(0, 0)).then(Settled)
+    after.given(*settled.events).when(alone_too, BUREAU, now, with_cases(0, 0)).then(HostRemoved)

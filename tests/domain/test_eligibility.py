@@ -18,7 +18,7 @@ from domain.refusals import WORDINGS
 from domain.trainee_context import Facts
 from domain.trainee_messages import Enroll, Nominate, TraineeEnrolled, TraineeNominated
 from domain.trainee_state import fold
-from tests.domain.test_trainee import CLASS, HOST, NOMINATED, NOMINATION, NUMBER, SCHOOL, SELECTED, a_class, on
+from tests.domain.nominations import CLASS, HOST, NOMINATED, NOMINATION, NUMBER, SCHOOL, SELECTED, a_class, on
 from tests.specification import Specification, specification, the_plan
 
 OTHER_RECORD = UUID("00000000-0000-7000-8000-000000000002")

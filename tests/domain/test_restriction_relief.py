@@ -1,5 +1,6 @@
 """What eases a restriction, when it starts, and what it means for nominations under way: the numbered cases."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -31,6 +32,7 @@ from domain.restriction_messages import (
     WaiverUsed,
 )
 from domain.restriction_state import InFlight
+from domain.trainee_class_messages import FollowClass, PlaceLost
 from domain.trainee_context import Facts as TraineeFacts
 from domain.trainee_correction_messages import NominationFrozen, NominationResumed, Resume
 from domain.trainee_messages import (
@@ -43,8 +45,10 @@ from domain.trainee_messages import (
     TraineeNominated,
     Withdraw,
 )
+from domain.trainee_review_messages import ChangeSchool, SchoolChanged
+from domain.trainee_seat_messages import HostReassigned, ReassignHost
 from domain.trainee_state import fold as fold_trainee
-from tests.domain import test_trainee as of_trainee
+from tests.domain import nominations as of_trainee
 from tests.domain.test_restriction import (
     BUREAU,
     COUNTY,
@@ -169,12 +173,35 @@ def test_case_36_a_frozen_nomination_stands_still_until_it_is_answered() -> None
     assert state is not None and trainee.allowed_commands(state) == [
         "reject",
         "withdraw",
+        "change-school",
         "resume",
         "record-late-answer",
     ]
     given.when(Lapse(), SYSTEM, on(9, 5), facts).then(NominationRejected)
     resumed = given.given(NominationResumed(by="b"))
     resumed.when(Approve(host="h001"), of_trainee.BUREAU, on(8, 29), facts).then(NominationApproved)
+
+
+def test_case_36_a_frozen_nomination_still_follows_its_class_its_host_and_its_school() -> None:
+    """Nobody comes back with these once it is resumed: it would go on in a class that is not held any more."""
+    frozen = NominationFrozen(until=date(2025, 11, 1))
+    placed = of_trainee.nomination().given(*of_trainee.SELECTED, of_trainee.ENROLLED, frozen)
+    cancelled = of_trainee.facts(training_class=of_trainee.a_class(phase="cancelled"))
+    placed.when(FollowClass(), SYSTEM, on(9, 20), cancelled).then(PlaceLost)
+    selected = of_trainee.nomination().given(*of_trainee.SELECTED, frozen)
+    removed = replace(of_trainee.facts(), removed_hosts={"h001": "h004"})
+    selected.when(ReassignHost(), SYSTEM, on(9, 20), removed).then(HostReassigned, NominationApproved)
+    school = ChangeSchool(school="410181-s02", document="merger 2022-9")
+    selected.when(school, of_trainee.COUNTY, on(9, 20), of_trainee.facts()).then(SchoolChanged)
+
+
+def test_case_41_service_fails_within_the_window_by_the_clock_and_not_by_the_timer() -> None:
+    late = FailService(reason="returned")
+    given = a_restriction().given(PROPOSED, SERVED)
+    given.when(late, COUNTY, on(10, 28, 15), FACTS).then(ServiceFailed)
+    # The window has ended; whether a worker was up to record that makes no difference.
+    given.when(late, COUNTY, on(10, 28, 16), FACTS).refused("objection_window_passed")
+    given.given(WINDOW_CLOSED).when(late, COUNTY, on(10, 28, 16), FACTS).refused("objection_window_passed")
 
 
 def test_case_37_a_waiver_names_who_why_the_document_and_one_project() -> None:

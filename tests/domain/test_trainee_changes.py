@@ -36,7 +36,7 @@ from domain.trainee_outcome_messages import (
 )
 from domain.trainee_state import Trainee, fold
 from domain.training_class_state import SplitOff, TrainingClass
-from tests.domain.test_trainee import (
+from tests.domain.nominations import (
     CLASS,
     CONFIRMED,
     ENDS,

@@ -36,8 +36,7 @@ from domain.trainee_outcome_messages import (
 )
 from domain.trainee_state import fold
 from domain.training_days import DaysCredited, DaysReversed
-from tests.domain.test_restriction import OBJECTED, PROPOSED, SERVED, WINDOW_CLOSED
-from tests.domain.test_trainee import (
+from tests.domain.nominations import (
     ABSENT,
     BUREAU,
     CONFIRMED,
@@ -54,6 +53,7 @@ from tests.domain.test_trainee import (
     nomination,
     on,
 )
+from tests.domain.test_restriction import OBJECTED, PROPOSED, SERVED, WINDOW_CLOSED
 from tests.specification import the_plan
 
 COMPLETED = TrainingCompleted(

@@ -11,7 +11,7 @@ from domain.trainee_context import Facts
 from domain.trainee_messages import Approve, Nominate, NominationApproved, NominationRejected, TraineeNominated
 from domain.trainee_review_messages import ChangeSchool, Finding, IdentityReviewed, ReviewIdentity, SchoolChanged
 from domain.trainee_state import case_of, fold
-from tests.domain.test_trainee import (
+from tests.domain.nominations import (
     BUREAU,
     COUNTY,
     COUNTY_APPROVED,
@@ -87,6 +87,8 @@ def test_case_8_a_number_that_is_not_his_ends_the_nomination_and_merges_nobody()
     decision = given.when(review("other-person"), BUREAU, on(8, 30), facts()).then(IdentityReviewed, NominationRejected)
     assert decision.claims == (Count(SEAT, -1), Release(f"active:{PERSON}:2022-zhengzhou:gp5", NUMBER))
     assert decision.others == ()
+    # The freed seat goes to whoever waits first (edge case 7).
+    assert [(each.kind, each.number) for each in decision.starts] == [("quota", "2022-zhengzhou:gp5:410181")]
 
 
 @pytest.mark.parametrize("actor", [SCHOOL, COUNTY])

@@ -33,7 +33,7 @@ from domain.trainee_seat_messages import (
 )
 from domain.trainee_state import Trainee, case_of, fold
 from domain.trainee_substitution import substitute_cut_off
-from tests.domain.test_trainee import (
+from tests.domain.nominations import (
     BUREAU,
     CLASS,
     CONFIRMED,
@@ -187,6 +187,12 @@ def test_case_4_a_removed_hosts_trainee_goes_to_the_one_that_takes_over() -> Non
     moved = given.given(*decision.events)
     assert state_of(*moved.events).host == "h002"
     moved.when(ReassignHost(), SYSTEM, on(9, 5), facts).refused("host_not_removed")
+    in_turn = Facts(PLAN, removed_hosts={"h001": "h002", "h002": "h004"})
+    for case in (given, moved):
+        (reassigned, _) = (
+            case.when(ReassignHost(), SYSTEM, on(9, 6), in_turn).then(HostReassigned, NominationApproved).events
+        )
+        assert isinstance(reassigned, HostReassigned) and reassigned.host == "h004"
     pending = specification(trainee, NUMBER, fold).given(*SELECTED[:2])
     pending.when(Approve(host="h001"), BUREAU, on(8, 30), facts).refused("host_removed")
 

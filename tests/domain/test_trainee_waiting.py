@@ -31,7 +31,7 @@ from domain.trainee_seat_messages import (
     Waitlist,
 )
 from domain.trainee_state import Trainee, case_of, fold
-from tests.domain.test_trainee import BUREAU, COUNTY, NOMINATED, NUMBER, PERSON, SCHOOL, on
+from tests.domain.nominations import BUREAU, COUNTY, NOMINATED, NUMBER, PERSON, SCHOOL, on
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()
@@ -63,6 +63,12 @@ def test_a_fit_nomination_without_a_seat_goes_on_the_list_and_takes_none() -> No
     assert (case.phase, case.deadline, case.timer) == ("waitlisted", END, False)
     given.when(Waitlist(), SCHOOL, on(8, 27), Facts(PLAN)).refused("not_your_part")
     given.when(Waitlist(), COUNTY, on(9, 1), Facts(PLAN)).refused("deadline_passed")
+
+
+def test_case_20_a_substitute_who_has_a_seat_waits_for_none() -> None:
+    substitute = NOMINATED.model_copy(update={"substitutes": "zz22-410181-00009"})
+    given = specification(trainee, NUMBER, fold).given(substitute)
+    given.when(Waitlist(), COUNTY, on(8, 27), Facts(PLAN)).refused("seat_held_already")
 
 
 def test_the_declared_order_of_the_plan_gives_the_rank() -> None:

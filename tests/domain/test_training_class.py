@@ -75,6 +75,20 @@ def test_a_planned_class_knows_all_its_dates_and_its_places() -> None:
     assert decision.claims == (Limit(f"class-seat:{NUMBER}", 20),)
 
 
+def test_a_class_that_is_planned_late_has_no_reminders_of_days_gone_and_begins_at_once() -> None:
+    (planned,) = a_class().when(PLAN_CLASS, HOST, on(10, 11), FACTS).then(ClassPlanned).events
+    assert isinstance(planned, ClassPlanned) and planned.reminders == ()
+    given = a_class().given(planned)
+    given.when(PassClassDeadline(), SYSTEM, on(10, 11), FACTS).then(RegistrationOpened)
+    a_class().when(PLAN_CLASS, HOST, on(10, 16, 15), FACTS).then(ClassPlanned)
+    a_class().when(PLAN_CLASS, HOST, on(10, 16, 16), FACTS).refused("class_over_already")
+
+
+def test_case_40_no_absence_is_recorded_without_a_confirmed_list() -> None:
+    closed = a_class().given(*OPENED, ClassClosed())
+    closed.when(RecordAbsences(), SYSTEM, on(10, 17), FACTS).refused("check_in_not_confirmed")
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

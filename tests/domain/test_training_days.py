@@ -21,7 +21,7 @@ from domain.trainee_correction_messages import CertificateReissued, CertificateR
 from domain.trainee_messages import TraineeEnrolled
 from domain.trainee_outcome_messages import TrainingCompleted
 from domain.training_days import DaysCredited, DaysReversed, TrainingDays, fold
-from tests.domain.test_trainee import on
+from tests.domain.nominations import on
 from tests.specification import the_plan
 
 PERSON = UUID("00000000-0000-7000-8000-000000000001")

@@ -1,18 +1,14 @@
 """A subscription gives every event once and in order, whatever happens to commits, connections and readers."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from ledger import subscription as module
-from ledger.batch import QUERY, arguments, prepare
-from ledger.errors import LedgerUnavailable, PageOutOfRange
+from ledger.errors import PageOutOfRange
 from ledger.store import Ledger
 from ledger.subscription import (
     LONGEST_WAIT_S,
@@ -21,105 +17,20 @@ from ledger.subscription import (
     BeyondHead,
     SequenceGap,
     Subscription,
-    SubscriptionBusy,
 )
-from ledger.types import Append, Appended, RecordedEvent
+from ledger.types import Appended
 from tests.ledger.appends import BOOK, append, fill, write
-
-Pool = asyncpg.Pool
-WRITERS = 16
-APPENDS_PER_WRITER = 40
-READER = "reader"
-MAX_CHECKS = 30_000
-"""A condition that is not met after so many looks fails the test; each look waits a millisecond."""
-
-
-@pytest_asyncio.fixture
-async def readers(pool: "Pool[Any]", database_url: str) -> AsyncIterator["Pool[Any]"]:
-    """A pool whose sessions a test finds by their name. `pool` has migrated the database."""
-    settings = {"application_name": READER}
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=4, server_settings=settings) as readers:
-        yield readers
-
-
-@pytest.fixture
-def polls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of events that each answered poll has brought, one entry per poll."""
-    counts: list[int] = []
-    checked = Subscription._checked
-
-    def count(self: Subscription, head: int, bodies: Sequence[bytes]) -> list[RecordedEvent]:
-        counts.append(len(bodies))
-        return checked(self, head, bodies)
-
-    monkeypatch.setattr(Subscription, "_checked", count)
-    return counts
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(MAX_CHECKS):
-        if await holds():
-            return
-        await asyncio.sleep(0.001)
-    pytest.fail("the condition was not met")
-
-
-async def polled_twice(polls: list[int]) -> None:
-    """Wait for two more polls: the second has begun after this was called."""
-    before = len(polls)
-
-    async def more() -> bool:
-        return len(polls) >= before + 2
-
-    await until(more)
-
-
-async def waits_for_lock(pool: "Pool[Any]", pid: int) -> None:
-    async def waits() -> bool:
-        return bool(await pool.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid))
-
-    await until(waits)
-
-
-async def blocked_reader(pool: "Pool[Any]") -> int:
-    """Wait for a session of `readers` that waits for a lock, and give its process id."""
-    found: list[int] = []
-
-    async def blocked() -> bool:
-        rows = await pool.fetch(
-            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 "
-            "AND state = 'active' AND wait_event_type = 'Lock'",
-            READER,
-        )
-        found[:] = [row["pid"] for row in rows]
-        return len(found) == 1
-
-    await until(blocked)
-    return found[0]
-
-
-async def kill_readers(pool: "Pool[Any]") -> int:
-    return int(
-        await pool.fetchval(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND application_name = $1",
-            READER,
-        )
-    )
-
-
-async def send(connection: Any, one: Append) -> str:
-    """Append on a connection of the test's own, in whatever transaction it is; give the outcome."""
-    row = await connection.fetchrow(QUERY, *arguments([prepare(one)]))
-    return str(row["outcomes"][0])
-
-
-async def take(subscription: Subscription, count: int) -> list[int]:
-    """Read until so many events have come, and give their sequences."""
-    seen: list[int] = []
-    while len(seen) < count:
-        seen += [event.sequence for event in await anext(subscription)]
-    return seen
+from tests.ledger.readers import (
+    APPENDS_PER_WRITER,
+    WRITERS,
+    Pool,
+    collect,
+    polled_twice,
+    send,
+    take,
+    until,
+    waits_for_lock,
+)
 
 
 async def test_it_starts_in_the_past_and_goes_on_with_new_events(ledger: Ledger, readers: "Pool[Any]") -> None:
@@ -297,219 +208,6 @@ async def test_sixteen_writers_and_each_reader_sees_every_event_once(pool: "Pool
             group.create_task(write_some(number))
     for one in reading:
         assert one.result() == list(range(1, total + 1))
-
-
-@pytest.mark.defect("notify stalls")
-async def test_a_session_that_is_killed_within_a_poll_is_replaced(
-    ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]", caplog: pytest.LogCaptureFixture
-) -> None:
-    await fill(ledger, 5)
-    async with Subscription(readers, BOOK, batch_events=3) as subscription:
-        assert await take(subscription, 3) == [1, 2, 3]
-        with caplog.at_level(logging.WARNING, module.__name__):
-            async with pool.acquire() as locker, locker.transaction():
-                await locker.execute("LOCK TABLE ledger.books IN ACCESS EXCLUSIVE MODE")
-                waiting = asyncio.create_task(take(subscription, 2))
-                killed = await blocked_reader(pool)
-                assert await pool.fetchval("SELECT pg_terminate_backend($1)", killed)
-                assert await blocked_reader_other_than(pool, killed) != killed
-            assert await waiting == [4, 5]
-        assert "a poll of the book" in caplog.text
-        await ledger.append(append(write("new")))
-        assert await take(subscription, 1) == [6]
-
-
-async def blocked_reader_other_than(pool: "Pool[Any]", killed: int) -> int:
-    async def gone() -> bool:
-        return not await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", killed)
-
-    await until(gone)
-    return await blocked_reader(pool)
-
-
-async def test_killing_its_sessions_again_and_again_neither_skips_nor_repeats(
-    ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]"
-) -> None:
-    total = 300
-    killed = 0
-
-    async def kill_along(reading: "asyncio.Task[list[int]]") -> None:
-        nonlocal killed
-        while not reading.done():
-            # The next kill waits until a session is there again, so the reader gets on in between.
-            killed += await kill_readers(pool)
-            await asyncio.sleep(0.02)
-
-    reading = asyncio.create_task(take(Subscription(readers, BOOK, batch_events=5), total))
-    killing = asyncio.create_task(kill_along(reading))
-    for number in range(total):
-        await ledger.append(append(write(f"s/{number}")))
-    assert await reading == list(range(1, total + 1))
-    await killing
-    assert killed > 1
-
-
-async def test_a_database_that_stays_away_is_an_error_and_reading_goes_on_afterwards(
-    ledger: Ledger,
-    pool: "Pool[Any]",
-    readers: "Pool[Any]",
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "FIRST_RETRY_WAIT_S", 0.0)
-    await fill(ledger, 6)
-    subscription = Subscription(readers, BOOK, batch_events=2)
-    assert await take(subscription, 2) == [1, 2]
-    name = await pool.fetchval("SELECT current_database()")
-    outside = await asyncpg.connect(database_url.replace(f"/{name}", "/postgres"))
-    try:
-        await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await outside.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
-        with pytest.raises(LedgerUnavailable, match="after 2"):
-            await anext(subscription)
-    finally:
-        await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-        await outside.close()
-    assert subscription.position == 2
-    assert await take(subscription, 4) == [3, 4, 5, 6]
-
-
-async def test_a_closed_pool_is_an_error_at_once(
-    pool: "Pool[Any]", database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FIRST_RETRY_WAIT_S", 1e6)
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=2) as closed:
-        pass
-    with pytest.raises(LedgerUnavailable):
-        await anext(Subscription(closed, BOOK))
-
-
-async def test_a_cancelled_wait_keeps_the_position(ledger: Ledger, readers: "Pool[Any]", polls: list[int]) -> None:
-    await fill(ledger, 2)
-    subscription = Subscription(readers, BOOK)
-    assert await take(subscription, 2) == [1, 2]
-    waiting = asyncio.create_task(take(subscription, 1))
-    await polled_twice(polls)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    await ledger.append(append(write("new")))
-    assert await take(subscription, 1) == [3]
-
-
-async def test_a_batch_whose_reader_is_cancelled_as_it_comes_is_given_again(
-    ledger: Ledger, readers: "Pool[Any]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await fill(ledger, 3)
-    subscription = Subscription(readers, BOOK)
-    next_batch = Subscription._next_batch
-
-    async def cancel_reader(self: Subscription) -> list[RecordedEvent]:
-        batch = await next_batch(self)
-        assert len(batch) == 3
-        reading.cancel()
-        return batch
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Subscription, "_next_batch", cancel_reader)
-        reading = asyncio.create_task(take(subscription, 3))
-        with pytest.raises(asyncio.CancelledError):
-            await reading
-    assert subscription.position == 0
-    assert await take(subscription, 3) == [1, 2, 3]
-
-
-async def sessions_waiting(pool: "Pool[Any]") -> int:
-    return int(
-        await pool.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1 "
-            "AND state = 'active'",
-            READER,
-        )
-    )
-
-
-async def test_cancelling_within_a_poll_leaves_no_query_behind(
-    ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The query must not end for another reason.
-    monkeypatch.setattr(module, "POLL_TIMEOUT_S", 1e6)
-    await fill(ledger, 2)
-    subscription = Subscription(readers, BOOK)
-    async with pool.acquire() as locker, locker.transaction():
-        await locker.execute("LOCK TABLE ledger.books IN ACCESS EXCLUSIVE MODE")
-        waiting = asyncio.create_task(take(subscription, 2))
-        await blocked_reader(pool)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        # The lock is still held: nothing but the cancellation has ended the query.
-        await until(lambda: nobody_waits(pool))
-    assert await take(subscription, 2) == [1, 2]
-
-
-async def nobody_waits(pool: "Pool[Any]") -> bool:
-    return await sessions_waiting(pool) == 0
-
-
-async def test_closing_ends_a_reader_that_waits_within_a_poll(
-    ledger: Ledger, pool: "Pool[Any]", readers: "Pool[Any]"
-) -> None:
-    await fill(ledger, 2)
-    subscription = Subscription(readers, BOOK)
-    async with pool.acquire() as locker, locker.transaction():
-        await locker.execute("LOCK TABLE ledger.books IN ACCESS EXCLUSIVE MODE")
-        waiting = asyncio.create_task(collect(subscription))
-        await blocked_reader(pool)
-        subscription.close()
-        assert await waiting == []
-
-
-async def collect(subscription: Subscription) -> list[int]:
-    """Read until the subscription ends, and give the sequences."""
-    return [event.sequence async for batch in subscription for event in batch]
-
-
-async def test_closing_ends_a_reader_that_waits_between_polls_at_once(
-    ledger: Ledger, readers: "Pool[Any]", polls: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A wait that no test would live to see the end of.
-    monkeypatch.setattr(module, "SHORTEST_WAIT_S", 1e6)
-    monkeypatch.setattr(module, "LONGEST_WAIT_S", 1e6)
-    await fill(ledger, 2)
-    subscription = Subscription(readers, BOOK)
-    waiting = asyncio.create_task(collect(subscription))
-
-    async def found_nothing() -> bool:
-        return polls == [2, 0]
-
-    await until(found_nothing)
-    subscription.close()
-    assert await waiting == [1, 2]
-    subscription.close()
-    assert await collect(subscription) == []
-
-
-async def test_closing_drops_a_batch_that_was_not_handed_over(ledger: Ledger, readers: "Pool[Any]") -> None:
-    await fill(ledger, 2)
-    subscription = Subscription(readers, BOOK)
-    waiting = asyncio.create_task(collect(subscription))
-    await asyncio.sleep(0)
-    subscription.close()
-    assert await waiting == []
-    assert subscription.position == 0
-
-
-async def test_two_readers_of_one_subscription_are_refused(
-    ledger: Ledger, readers: "Pool[Any]", polls: list[int]
-) -> None:
-    async with Subscription(readers, BOOK) as subscription:
-        waiting = asyncio.create_task(take(subscription, 1))
-        await polled_twice(polls)
-        with pytest.raises(SubscriptionBusy):
-            await anext(subscription)
-        await ledger.append(append())
-        assert await waiting == [1]
 
 
 @pytest.mark.defect("notify stalls")

@@ -1,0 +1,8 @@
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'xunji_app') THEN
+        GRANT SELECT, INSERT, UPDATE, DELETE ON app.rate_limits TO xunji_app;
+        GRANT SELECT, INSERT ON app.personal_reads TO xunji_app;
+    END IF;
+END
+$$;

@@ -1,0 +1,467 @@
+"""Random lives of a nomination: commands by anybody at any time, classes that change under it, crashes.
+
+What always holds is said by the invariants' names and sentences. The case is decided as the ledger's activity decides
+it, on the class as its own rules have left it; what is real elsewhere (claims, races) is in `test_ledger_machine`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from docgen.lifecycles.plan import ACTORS, CAMPAIGN, NUMBER, THE_PLAN
+from docgen.lifecycles.trainee import COMMANDS, EXAMPLES, TRAINEE
+from docgen.lifecycles.trainee_situations import CLASS, KNOWN, OTHER_CLASS
+from domain import bulletin, trainee, training_class
+from domain.certificate import certificates
+from domain.decision import (
+    Actor,
+    Block,
+    Clear,
+    Command,
+    Context,
+    Count,
+    Decision,
+    Event,
+    Refusal,
+    Release,
+    Role,
+    StreamEvents,
+    Take,
+)
+from domain.numbers import quota_number
+from domain.restriction_messages import RestrictionProposed
+from domain.seat_rules import offers_end
+from domain.trainee_class_messages import ChangeClass, FollowClass
+from domain.trainee_context import Facts
+from domain.trainee_correction_messages import NominationFrozen, NominationResumed, Resume
+from domain.trainee_messages import (
+    EVENTS,
+    Approve,
+    Confirm,
+    Enroll,
+    ExcuseWindowClosed,
+    Lapse,
+    Nominate,
+    PassDeadline,
+    Register,
+)
+from domain.trainee_outcome_messages import (
+    Complete,
+    ReviewFollowUp,
+    SubmitFollowUp,
+    TraineeDismissed,
+    TrainingNotCompleted,
+)
+from domain.trainee_seat_messages import ReassignHost, SubstituteNamed, Waitlist
+from domain.trainee_state import BEFORE_REGISTRATION, Trainee, case_of, evolve, fold
+from domain.training_class import PlanClass
+from domain.training_class import fold as fold_class
+from domain.training_days import DaysCredited, DaysReversed
+from projections.rows import Row
+from projections.trainee_view import TRAINEES
+from tests.domain.machines.walking import (
+    EDGES,
+    PAUSES,
+    after_a_crash,
+    assert_well_refused,
+    recorded,
+    steps_drawn,
+    walks,
+)
+
+DRAWN = steps_drawn(TRAINEE)
+PLACED = ("enrolled", "confirmed", "in-training", "absent", "excused", "dismissed", "not-completed")
+PLACED_FOR_GOOD = (*PLACED, "completed", "following-up", "closed")
+CAUSES = (ExcuseWindowClosed, TraineeDismissed, TrainingNotCompleted)
+NEXT_STEP: dict[str, tuple[Command, Role]] = {
+    "nominated": (Approve(), "county"),
+    "county-approved": (Approve(host="h001"), "bureau"),
+    "selected": (Enroll(training_class=CLASS), "host"),
+    "enrolled": (Confirm(), "school"),
+    "confirmed": (Register(), "host"),
+    "in-training": (Complete(centralised_days=7, hours=50), "host"),
+    "following-up": (SubmitFollowUp(evidence="lesson 7"), "school"),
+}
+STRANGERS = (
+    Actor(organisation="410182", role="county"),
+    Actor(organisation="410182-s01", role="school"),
+    Actor(organisation="h002", role="host"),
+)
+ANYBODY = st.sampled_from([*(each for role, each in ACTORS.items() if role != "teacher"), *STRANGERS])
+REASONS = st.sampled_from(["ill", "class_changed"])
+
+
+class TraineeMachine(RuleBasedStateMachine):
+    """One nomination, the two classes it may be in, and what it has claimed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2022, 8, 26, 2, tzinfo=UTC)
+        self.events: list[Event] = []
+        self.state: Trainee | None = None
+        self.classes: dict[str, list[Event]] = {CLASS: [], OTHER_CLASS: []}
+        self.counts: Counter[str] = Counter()
+        self.holds: set[str] = set()
+        self.ever_held: Counter[str] = Counter()
+        self.others: list[StreamEvents] = []
+        self.days: list[Event] = []
+        self.removed_hosts: dict[str, str] = {}
+        self.row: Row | None = None
+
+    # ------------------------------------------------------------------------------------------------ the beginning
+
+    @initialize(
+        project_type=st.sampled_from(["gp5", "sp4"]),
+        by=st.sampled_from([ACTORS["school"], ACTORS["county"]]),
+        himself=st.booleans(),
+        name_differs=st.booleans(),
+        taken_over=st.booleans(),
+    )
+    def somebody_is_nominated(
+        self, project_type: str, by: Actor, himself: bool, name_differs: bool, taken_over: bool
+    ) -> None:
+        for number, starts in ((CLASS, date(2022, 10, 10)), (OTHER_CLASS, date(2022, 10, 24))):
+            plan = PlanClass(
+                host="h001",
+                project_type=project_type,
+                starts=starts,
+                ends=starts + timedelta(days=6),
+                place="1 号楼",
+                capacity=20,
+            )
+            self.the_host_decides(number, plan)
+        (example,) = (each for each in EXAMPLES if isinstance(each, Nominate))
+        stage = "senior" if project_type == "sp4" else "primary"
+        changes = {
+            "project_type": project_type,
+            "stage": stage,
+            "self_nominated": himself,
+            "name_differs": name_differs,
+        }
+        outcome = self.decided(example.model_copy(update=changes), by)
+        assert isinstance(outcome, Decision)
+        if taken_over:
+            # As a substitution begins it: with the seat of another in its hand, and a date of its own.
+            (nominated,) = outcome.events
+            cut_off = datetime(2022, 10, 10, 16, tzinfo=UTC)
+            begun = nominated.model_copy(update={"substitutes": "zz22-410181-00009", "deadline": cut_off})
+            outcome = replace(outcome, events=(begun,))
+            self.counts["seat"] = 1
+        self.taken_in(outcome, "nominate")
+
+    # ------------------------------------------------------------------------------------------------------- rules
+
+    @rule(pause=PAUSES)
+    def time_passes(self, pause: timedelta) -> None:
+        self.now += pause
+
+    @precondition(lambda self: self.case.deadline is not None and self.case.deadline > self.now)
+    @rule(edge=EDGES)
+    def the_deadline_comes(self, edge: timedelta) -> None:
+        assert self.case.deadline is not None
+        self.now = max(self.now, self.case.deadline + edge)
+
+    @rule(command=st.sampled_from(EXAMPLES), by=ANYBODY)
+    def somebody_sends_a_command(self, command: Command, by: Actor) -> None:
+        self.sent(command, by)
+
+    @rule(command=st.sampled_from(EXAMPLES))
+    def whoever_may_sends_a_command(self, command: Command) -> None:
+        for role in trainee.LIFECYCLE[type(command)].roles:
+            if isinstance(self.sent(command, ACTORS[role]), Decision):
+                return
+
+    @rule()
+    def the_case_goes_its_way(self) -> None:
+        """The next step of the main road, at the moment at which it is possible."""
+        state = self.known
+        if state.phase not in NEXT_STEP:
+            return
+        if state.phase in ("confirmed", "in-training") and state.ends is not None:
+            self.now = max(self.now, datetime(state.ends.year, state.ends.month, state.ends.day, 2, tzinfo=UTC))
+        command, role = NEXT_STEP[state.phase]
+        if state.follow_up_submitted:
+            command, role = ReviewFollowUp(accepted=True), "host"
+        self.sent(command, ACTORS["bureau"] if state.approver == "city" and role == "county" else ACTORS[role])
+
+    @rule(own=st.booleans(), command=st.sampled_from(["move", "postpone", "go-online", "merge", "split", "cancel"]))
+    def the_host_changes_a_class(self, own: bool, command: str) -> None:
+        number = self.class_of(own)
+        other = OTHER_CLASS if number == CLASS else CLASS
+        starts = (self.now + timedelta(days=9)).date()
+        commands: dict[str, Command] = {
+            "move": training_class.MovePlace(place=f"{self.now:%m%d} 号楼", reason="repairs"),
+            "postpone": training_class.Postpone(starts=starts, ends=starts + timedelta(days=6), reason="repairs"),
+            "go-online": training_class.GoOnline(centralised_days=2, reason="an epidemic"),
+            "merge": training_class.Merge(into=other, reason="too few"),
+            "split": training_class.Split(into=other, trainees=(NUMBER,), reason="too many"),
+            "cancel": training_class.Cancel(reason="flood"),
+        }
+        self.the_host_decides(number, commands[command])
+
+    @rule(own=st.booleans())
+    def a_class_goes_on(self, own: bool) -> None:
+        """Its own dates come, and its host confirms the list."""
+        number = self.class_of(own)
+        self.the_host_decides(number, training_class.PassClassDeadline(), ACTORS["system"])
+        self.the_host_decides(number, training_class.ConfirmCheckIn())
+
+    @rule()
+    def the_class_reaches_its_trainees(self) -> None:
+        """What a class owes after its list was confirmed; sent on what was known of the case a moment before."""
+        self.sent(Lapse(), ACTORS["system"])
+
+    @precondition(lambda self: self.known.phase in BEFORE_REGISTRATION and self.known.frozen_until is None)
+    @rule()
+    def a_restriction_freezes_the_case(self) -> None:
+        self.appended_by_another(NominationFrozen(until=date(2025, 9, 1)))
+
+    @precondition(lambda self: self.known.phase in BEFORE_REGISTRATION and self.known.frozen_until is not None)
+    @rule()
+    def the_restriction_is_reversed(self) -> None:
+        self.appended_by_another(NominationResumed(by="bureau:zzedu"))
+
+    @rule()
+    def the_host_is_removed(self) -> None:
+        self.removed_hosts = {"h001": "h004"}
+
+    @rule()
+    def the_system_crashes(self) -> None:
+        """Only the events are left; whoever goes on reads them, and the views are built anew."""
+        again = fold(after_a_crash(self.events, EVENTS))
+        assert again == self.state, "the state is what the events make of it"
+        self.state = again
+        self.row = None
+        for event in recorded(self.events, f"trainee/{NUMBER}", CAMPAIGN, self.now):
+            self.row = TRAINEES.apply(self.row, event)
+
+    def teardown(self) -> None:
+        if self.state is not None:
+            self.the_system_crashes()
+            self.every_rate_can_be_counted_again_from_the_events_alone()
+
+    # -------------------------------------------------------------------------------------------- how it is decided
+
+    @property
+    def known(self) -> Trainee:
+        assert self.state is not None, "the walk begins with a nomination"
+        return self.state
+
+    @property
+    def case(self) -> Any:
+        return case_of(NUMBER, self.known)
+
+    def class_of(self, own: bool) -> str:
+        return (self.state.training_class if own and self.state else "") or CLASS
+
+    def the_host_decides(self, number: str, command: Command, by: Actor | None = None) -> None:
+        other = OTHER_CLASS if number == CLASS else CLASS
+        registered = int(self.state is not None and self.state.phase == "in-training")
+        facts = training_class.Facts(
+            THE_PLAN, registered=registered, members=frozenset({NUMBER}), other=fold_class(self.classes[other])
+        )
+        context = Context(number, by or ACTORS["host"], facts, self.now)
+        outcome = training_class.decide(fold_class(self.classes[number]), command, context)
+        if isinstance(outcome, Decision):
+            self.classes[number] += outcome.events
+
+    def facts(self, command: Command) -> Facts:
+        """What `activities.processes` reads for the command."""
+        named = command.training_class if isinstance(command, Enroll | ChangeClass) else self.class_of(own=True)
+        current = fold_class(self.classes[named])
+        into = current.destination_of(NUMBER) if current is not None and isinstance(command, FollowClass) else ""
+        return replace(
+            KNOWN,
+            training_class=current,
+            destination=fold_class(self.classes[into]) if into else None,
+            days_version=len(self.days),
+            restriction=None if not isinstance(command, Resume) else KNOWN.restriction,
+            removed_hosts=self.removed_hosts if isinstance(command, Approve | Lapse | ReassignHost) else {},
+        )
+
+    def decided(self, command: Command, by: Actor) -> Decision | Refusal:
+        context = Context(NUMBER, by, self.facts(command), self.now)
+        outcome = trainee.decide(self.state, command, context)
+        again = trainee.decide(self.state, command, context)
+        assert outcome == again, "a repeated command is answered as the first time"
+        return outcome
+
+    def sent(self, command: Command, by: Actor) -> Decision | Refusal:
+        outcome = self.decided(command, by)
+        if isinstance(outcome, Refusal):
+            assert_well_refused(outcome)
+            return outcome
+        assert by not in STRANGERS, f"{by} may do nothing here"
+        self.taken_in(outcome, command.name)
+        return outcome
+
+    def appended_by_another(self, event: Event) -> None:
+        self.events.append(event)
+        self.state = evolve(self.state, event)
+        (stored,) = recorded([event], f"trainee/{NUMBER}", CAMPAIGN, self.now, first=len(self.events))
+        self.row = TRAINEES.apply(self.row, stored)
+
+    def taken_in(self, decision: Decision, command: str) -> None:
+        """Everything that the append does, in the ledger's terms."""
+        before, armed_before = self.state, self.case.deadline if self.state is not None else None
+        for event in decision.events:
+            self.appended_by_another(event)
+        if before is not None:
+            assert (command, before.phase, self.known.phase) in DRAWN, "the step is not in docs/state-machines.md"
+        self.claimed(decision)
+        self.others += decision.others
+        self.days += [
+            each for part in decision.others if part.stream.startswith("training-days/") for each in part.events
+        ]
+        self.follows_from(decision, command)
+        deadline = self.case.deadline
+        if deadline is not None and deadline != armed_before:
+            assert deadline > self.now, f"{command} arms a deadline that has passed: {deadline} at {self.now}"
+
+    def claimed(self, decision: Decision) -> None:
+        for claim in decision.claims:
+            match claim:
+                case Count(key, delta):
+                    name = key if key.startswith("class-seat:") else "seat"
+                    self.counts[name] += delta
+                    assert self.counts[name] >= 0, f"{name} is given back twice"
+                case Take(key, owner):
+                    assert key not in self.holds or key.startswith("active:")
+                    self.ever_held[key] += 1
+                    if owner == NUMBER:
+                        self.holds.add(key)
+                case Release(key, _):
+                    self.holds.discard(key)
+                case _:
+                    assert isinstance(claim, Clear), f"a nomination claims no {claim}"
+        if any(isinstance(each, SubstituteNamed) for each in decision.events):
+            self.counts["seat"] -= 1  # It is in the substitute's hand now.
+
+    def follows_from(self, decision: Decision, command: str) -> None:
+        causes = [each for each in decision.events if isinstance(each, CAUSES)]
+        proposed = [each for part in decision.others for each in part.events if isinstance(each, RestrictionProposed)]
+        assert len(causes) == len(proposed), "a restriction is proposed for a cause, and every cause proposes one"
+        assert not any(isinstance(claim, Block) for claim in decision.claims), "nobody is barred by a nomination"
+        freed = any(isinstance(each, Count) and each.delta < 0 and "class" not in each.key for each in decision.claims)
+        if freed and self.now < offers_end(THE_PLAN, self.known.project_type):
+            line = quota_number(CAMPAIGN, f"{self.known.project_type}:410181")
+            assert line in {each.number for each in decision.starts}, f"{command} frees a seat and tells nobody"
+
+    # -------------------------------------------------------------------------------------------------- invariants
+
+    @invariant()
+    def a_seat_is_counted_once_and_held_by_whoever_counts_it(self) -> None:
+        if self.state is not None:
+            assert self.counts["seat"] == int(self.state.seat_held)
+
+    @invariant()
+    def a_place_in_a_class_is_counted_once_in_the_class_where_he_is(self) -> None:
+        if self.state is not None:
+            there = {f"class-seat:{self.state.training_class}": 1} if self.state.phase in PLACED_FOR_GOOD else {}
+            assert {key: n for key, n in self.counts.items() if n and key != "seat"} == there
+
+    @invariant()
+    def a_person_has_one_live_nomination_and_gives_it_back_when_it_ends_early(self) -> None:
+        if self.state is not None:
+            active = [key for key in self.holds if key.startswith("active:")]
+            assert bool(active) == (self.state.phase not in ("rejected", "withdrawn"))
+
+    @invariant()
+    def whoever_is_closed_waits_for_nothing_and_everybody_else_for_something(self) -> None:
+        if self.state is not None:
+            case = self.case
+            assert bool(case.waiting_for) != case.closed, case
+            assert not (case.closed and case.deadline)
+            assert not (case.timer and case.deadline is None)
+
+    @invariant()
+    def a_timer_that_rings_is_answered_and_does_not_ring_again(self) -> None:
+        if self.state is None or not self.case.timer:
+            return
+        due = max(self.case.deadline, self.now)
+        outcome = trainee.decide(
+            self.state, PassDeadline(), Context(NUMBER, ACTORS["system"], self.facts(PassDeadline()), due)
+        )
+        assert isinstance(outcome, Decision), f"the timer of {self.state.phase} rings in vain: {outcome}"
+        after = case_of(NUMBER, self.folded_on(outcome.events))
+        assert after.deadline is None or after.deadline > due
+
+    @invariant()
+    def every_rate_can_be_counted_again_from_the_events_alone(self) -> None:
+        row, record = self.row, bulletin.case_record(self.events)
+        if row is None or record is None:
+            return
+        assert record == bulletin.CaseRecord(
+            county=row["county"],
+            host=row["host"],
+            **{flag: row.get(f"{flag}_at") is not None for flag in _FLAGS},
+        )
+        (counted,) = bulletin.county_rows((), (record,))
+        assert counted.completed <= counted.registered <= counted.confirmed <= counted.nominated == 1
+
+    @invariant()
+    def of_all_certificates_at_most_one_is_valid_and_no_number_comes_twice(self) -> None:
+        issued = certificates((event, date(2022, 10, 20)) for event in self.events)
+        valid = [each.number for each in issued.values() if each.status == "valid"]
+        assert valid == ([self.state.certificate] if self.state and self.state.certificate else [])
+        assert all(count == 1 for key, count in self.ever_held.items() if key.startswith("certificate:"))
+
+    @invariant()
+    def the_days_that_stand_are_those_of_the_completion_that_stands(self) -> None:
+        if self.state is None:
+            return
+        total = [0, 0, 0]
+        for entry in self.days:
+            assert isinstance(entry, DaysCredited | DaysReversed)
+            total = [
+                total[0] + entry.centralised_days,
+                total[1] + entry.online_days,
+                total[2] + entry.hours,
+            ]
+        credit = self.state.credit
+        assert total == ([credit.centralised_days, credit.online_days, credit.hours] if credit else [0, 0, 0])
+
+    @invariant()
+    def a_frozen_case_still_takes_what_its_class_and_its_campaign_owe_it(self) -> None:
+        state = self.state
+        if state is None or state.frozen_until is None or state.phase not in ("enrolled", "confirmed"):
+            return
+        outcome = self.decided(FollowClass(), ACTORS["system"])
+        assert isinstance(outcome, Decision) or outcome.code != "nomination_frozen"
+
+    @invariant()
+    def nobody_waits_for_a_seat_that_he_has(self) -> None:
+        if self.state is not None and self.state.phase == "nominated" and self.state.seat_held:
+            outcome = self.decided(Waitlist(), ACTORS["county"])
+            assert isinstance(outcome, Refusal)
+
+    def folded_on(self, events: Sequence[Event]) -> Trainee:
+        after = fold((*self.events, *events))
+        assert after is not None
+        return after
+
+
+_FLAGS = (
+    "selected",
+    "given_up",
+    "enrolled",
+    "confirmed",
+    "registered",
+    "no_show",
+    "excused",
+    "completed",
+    "dismissed",
+    "not_completed",
+)
+
+TestTraineeMachine = TraineeMachine.TestCase
+TestTraineeMachine.settings = walks(examples=60, steps=30)
+
+
+def test_the_walk_knows_every_command() -> None:
+    assert {each.name for each in EXAMPLES} == set(COMMANDS)

@@ -1,0 +1,222 @@
+"""Random lives of a class: changes of plan, dates that come late and all at once, trainees still to be reached."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from docgen.lifecycles.plan import ACTORS, THE_PLAN
+from docgen.lifecycles.trainee_situations import CLASS
+from docgen.lifecycles.training_class import EXAMPLES, PLANNED, TRAINEE, TRAINING_CLASS
+from domain import training_class
+from domain.decision import Actor, Case, Command, Context, Decision, Event, Limit, Refusal
+from domain.numbers import class_seat_key
+from domain.training_class import (
+    EVENTS,
+    ClassReminderSent,
+    Facts,
+    PassClassDeadline,
+    PlanClass,
+    Postpone,
+    RecordAbsences,
+    RecordChangeTold,
+    TrainingClass,
+    case_of,
+    evolve,
+    fold,
+)
+from domain.training_class_state import OVER
+from tests.domain.machines.walking import EDGES, PAUSES, after_a_crash, assert_well_refused, steps_drawn, walks
+
+DRAWN = steps_drawn(TRAINING_CLASS)
+STRANGERS = (Actor(organisation="h002", role="host"), ACTORS["county"], ACTORS["school"], ACTORS["bureau"])
+TARGET = fold((PLANNED,))
+
+
+class TrainingClassMachine(RuleBasedStateMachine):
+    """One class of a host, another one that takes its trainees, and how many have arrived."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = datetime(2022, 8, 30, 2, tzinfo=UTC)
+        self.events: list[Event] = []
+        self.state: TrainingClass | None = None
+        self.limit = 0
+        self.registered = 0
+        self.without_outcome = 0
+
+    @initialize(in_days=st.integers(0, 60), length=st.integers(1, 15), at=PAUSES)
+    def it_is_planned(self, in_days: int, length: int, at: timedelta) -> None:
+        self.now += at
+        starts = self.now.date() + timedelta(days=in_days)
+        (example,) = (each for each in EXAMPLES if isinstance(each, PlanClass))
+        dates = {"starts": starts, "ends": starts + timedelta(days=length - 1)}
+        outcome = self.sent(example.model_copy(update=dates), ACTORS["host"])
+        assert isinstance(outcome, Decision)
+
+    @rule(pause=PAUSES)
+    def time_passes(self, pause: timedelta) -> None:
+        self.now += pause
+
+    @precondition(lambda self: (self.case.deadline or self.now) > self.now)
+    @rule(edge=EDGES)
+    def the_deadline_comes(self, edge: timedelta) -> None:
+        assert self.case.deadline is not None
+        self.now = max(self.now, self.case.deadline + edge)
+
+    @rule(command=st.sampled_from(EXAMPLES), by=st.sampled_from([ACTORS["host"], ACTORS["system"], *STRANGERS]))
+    def somebody_sends_a_command(self, command: Command, by: Actor) -> None:
+        self.sent(command, by)
+
+    @rule(command=st.sampled_from(EXAMPLES))
+    def whoever_may_sends_a_command(self, command: Command) -> None:
+        self.sent(command, ACTORS[training_class.LIFECYCLE[type(command)].roles[0]])
+
+    @rule(in_days=st.integers(-3, 40), length=st.integers(1, 15))
+    def the_host_postpones(self, in_days: int, length: int) -> None:
+        starts = self.now.date() + timedelta(days=in_days)
+        dates = Postpone(starts=starts, ends=starts + timedelta(days=length - 1), reason="repairs")
+        self.sent(dates, ACTORS["host"])
+
+    @rule()
+    def the_timer_rings(self) -> None:
+        self.sent(PassClassDeadline(), ACTORS["system"])
+
+    @precondition(lambda self: self.case.reach is not None)
+    @rule()
+    def everybody_is_reached(self) -> None:
+        """What the workflow does by itself: it pages the trainees, and says so."""
+        reach = self.case.reach
+        assert reach is not None
+        told = RecordChangeTold.name == reach.done_by
+        command = RecordChangeTold.model_validate(reach.done_body) if told else RecordAbsences()
+        outcome = self.sent(command, ACTORS["system"])
+        assert isinstance(outcome, Decision), f"the class can never say that everybody was reached: {outcome}"
+
+    @rule(arrived=st.integers(0, 2), missing=st.integers(0, 2))
+    def trainees_come_and_go(self, arrived: int, missing: int) -> None:
+        self.registered = arrived if self.known.phase in ("registration-open", "running") else 0
+        self.without_outcome = missing
+
+    @rule()
+    def the_system_crashes(self) -> None:
+        again = fold(after_a_crash(self.events, EVENTS))
+        assert again == self.state, "the state is what the events make of it"
+        self.state = again
+
+    def teardown(self) -> None:
+        if self.state is not None:
+            self.the_system_crashes()
+
+    # -------------------------------------------------------------------------------------------- how it is decided
+
+    @property
+    def known(self) -> TrainingClass:
+        assert self.state is not None, "the walk begins with a plan"
+        return self.state
+
+    @property
+    def case(self) -> Case:
+        return case_of(CLASS, self.known)
+
+    def facts(self) -> Facts:
+        return Facts(
+            THE_PLAN,
+            without_outcome=self.without_outcome,
+            registered=self.registered,
+            members=frozenset({TRAINEE}),
+            other=TARGET,
+        )
+
+    def sent(self, command: Command, by: Actor) -> Decision | Refusal:
+        context = Context(CLASS, by, self.facts(), self.now)
+        outcome = training_class.decide(self.state, command, context)
+        assert outcome == training_class.decide(self.state, command, context), "a repetition is answered as before"
+        if isinstance(outcome, Refusal):
+            assert_well_refused(outcome)
+            return outcome
+        assert by not in STRANGERS, f"{by} may do nothing here"
+        before = self.state
+        self.events += outcome.events
+        for event in outcome.events:
+            self.state = evolve(self.state, event)
+        phase = before.phase if before is not None else ""
+        if not isinstance(command, PassClassDeadline):
+            # Dates that come all at once take a class through several phases in one step.
+            assert (command.name, phase, self.known.phase) in DRAWN, "the step is not in docs/state-machines.md"
+        self.what_follows(before, command, outcome)
+        return outcome
+
+    def what_follows(self, before: TrainingClass | None, command: Command, outcome: Decision) -> None:
+        for claim in outcome.claims:
+            assert isinstance(claim, Limit) and claim.key == class_seat_key(CLASS)
+            self.limit = claim.limit
+        if before is None or self.known.agenda != before.agenda:
+            begun = [item.key for item in self.known.agenda if item.at <= self.now]
+            # One that is planned on its first day, or after it, is caught up with at once.
+            assert not begun or (begun == ["open"] and isinstance(command, PlanClass)), command.name
+        if before is not None and before.phase in OVER:
+            assert self.known.phase == before.phase, "a class that is over stays over"
+        for event, stale in ((each, each.stale) for each in outcome.events if isinstance(each, ClassReminderSent)):
+            told = [each for each in outcome.notices if each.type == event.type]
+            assert stale or told, "a reminder that is not stale reaches the host"
+            opens = next(item.at for item in self.known.agenda if item.key == "open")
+            assert stale or self.now < opens, "nobody is told that a class begins after it has begun"
+
+    # -------------------------------------------------------------------------------------------------- invariants
+
+    @invariant()
+    def the_places_that_are_claimed_are_those_of_the_class(self) -> None:
+        if self.state is not None:
+            assert self.limit == self.state.capacity
+
+    @invariant()
+    def whoever_is_over_and_owes_nobody_waits_for_nothing(self) -> None:
+        if self.state is not None:
+            case = self.case
+            assert case.closed == (self.state.phase in OVER and case.reach is None)
+            assert bool(case.waiting_for) or case.closed, case
+            assert not (self.state.phase in OVER and case.deadline)
+
+    @invariant()
+    def a_timer_that_rings_is_answered_and_does_not_ring_again(self) -> None:
+        if self.state is None or self.case.deadline is None:
+            return
+        due = max(self.case.deadline, self.now)
+        outcome = training_class.decide(
+            self.state, PassClassDeadline(), Context(CLASS, ACTORS["system"], self.facts(), due)
+        )
+        assert isinstance(outcome, Decision), outcome
+        after = fold((*self.events, *outcome.events))
+        assert after is not None
+        deadline = case_of(CLASS, after).deadline
+        assert deadline is None or deadline > due
+
+    @invariant()
+    def nobody_is_absent_before_the_host_has_confirmed_its_list(self) -> None:
+        if self.state is not None:
+            assert not self.state.absences_recorded or self.state.check_in_confirmed_at is not None
+
+    @invariant()
+    def trainees_are_told_of_the_newest_change_and_never_of_one_that_has_not_happened(self) -> None:
+        if self.state is not None:
+            assert 0 <= self.state.told <= self.state.revision
+
+    @invariant()
+    def nobody_is_placed_where_check_in_is_over(self) -> None:
+        if self.state is not None and self.state.takes_trainees:
+            assert self.state.check_in_confirmed_at is None and self.state.phase not in OVER
+
+    @invariant()
+    def it_offers_no_more_days_than_it_has_and_no_session_outside(self) -> None:
+        if self.state is not None:
+            assert 0 <= self.state.centralised_days_held <= self.state.days
+            assert all(self.state.starts <= each.day <= self.state.ends for each in self.state.timetable)
+
+
+TestTrainingClassMachine = TrainingClassMachine.TestCase
+TestTrainingClassMachine.settings = walks(examples=60, steps=25)
+
+
+def test_the_plan_of_the_walk_lies_within_the_campaign() -> None:
+    assert THE_PLAN.dates.opens <= date(2022, 8, 30) <= THE_PLAN.dates.closes

@@ -8,7 +8,6 @@ that Temporal or the workers do not answer in time is handed back as `Postponed`
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import growth, imports, ledger, lifecycle, webhooks
+from benchmarks import growth, imports, ledger, lifecycle, nominations, webhooks
 
 BENCHMARKS = {
     "growth": growth.main,
     "imports": imports.main,
     "ledger": ledger.main,
     "lifecycle": lifecycle.main,
+    "nominations": nominations.main,
     "webhooks": webhooks.main,
 }
 

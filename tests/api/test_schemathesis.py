@@ -1,8 +1,8 @@
 """The whole description against the running app: whatever is sent, it answers as it says it would.
 
 Schemathesis makes requests from docs/openapi.json, good and bad ones, follows its links from one operation to the next,
-and holds every answer against it. Each operation is asked by an organisation that may. A seed makes a run repeatable;
-`XUNJI_SCHEMATHESIS_EXAMPLES` asks for more requests than the suite has time for.
+and holds every answer against it. Each operation is asked by an organisation that may. The same
+requests come in every run; `XUNJI_SCHEMATHESIS_EXAMPLES` asks for more requests than the suite has time for.
 """
 
 import asyncio
@@ -21,8 +21,7 @@ from tests.api.nominations import nominated
 from tests.api.served import HOST_ADDRESS, served
 from tests.api.test_classes import planned
 
-SEED: Final = 573
-EXAMPLES: Final = int(os.environ.get("XUNJI_SCHEMATHESIS_EXAMPLES", "3"))
+EXAMPLES: Final = int(os.environ.get("XUNJI_SCHEMATHESIS_EXAMPLES", "2"))
 PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
 CHECKS: Final = (
     "not_a_server_error",
@@ -47,12 +46,11 @@ def configuration(api: API) -> str:
     return "\n".join(
         (
             "continue-on-failure = true",
-            f"seed = {SEED}",
             "warnings = false",
             f"generation = {{ max-examples = {EXAMPLES}, deterministic = true, unique-inputs = true }}",
             "[phases]",
             "examples = { enabled = false }",
-            f"coverage = {{ enabled = {str(EXAMPLES > 3).lower()} }}",
+            f"coverage = {{ enabled = {str(EXAMPLES > 2).lower()} }}",
             "[phases.stateful]",
             "max-steps = 5",
             "inference = { algorithms = [] }",

@@ -131,6 +131,24 @@ def test_no_schema_is_named_after_a_module_of_ours() -> None:
     assert [name for name in describe_without_settings()["components"]["schemas"] if "__" in name] == []
 
 
+def test_every_link_leads_to_an_operation_and_fills_what_it_has() -> None:
+    by_id = {operation["operationId"]: operation for *_, operation in operations()}
+    linked = {}
+    for path, _, operation in operations():
+        for response in responses_of(operation).values():
+            for link in response.get("links", {}).values():
+                linked[link["operationId"]] = path
+                target = by_id[link["operationId"]]
+                for parameter in link["parameters"]:
+                    place, _, name = parameter.partition(".")
+                    assert (place, name) in {(each["in"], each["name"]) for each in target["parameters"]}, path
+    read = {each["operationId"] for *_, each in operations() if "If-None-Match" in names(each)}
+    # A teacher is found by his number, and a certificate stands in its nomination.
+    assert read - linked.keys() == {"get_person", "get_certificate"}
+    decided = {each["operationId"] for *_, each in operations() if "If-Match" in names(each)}
+    assert decided <= linked.keys()
+
+
 def test_every_reference_leads_somewhere() -> None:
     def references(node: Any) -> list[str]:
         if isinstance(node, dict):

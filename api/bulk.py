@@ -15,12 +15,12 @@ from fastapi import Depends, Query
 from api import problem_types
 from api.commands import Delivery
 from api.idempotency import Answer, Once
-from api.problems import RETRY_AFTER_S, Problem, internal_error, refused
+from api.problems import RETRY_AFTER_S, Problem, refused
 from api.receipts import MAX_ROWS, Done, Failed, Job, Result, Waits, answer_of_rows, run_rows
 from api.services import Services
 from api.validation import Fault
 from services.judging import Contended
-from workflows.messages import Outcome, Receipt, UpdateLedger
+from workflows.messages import Outcome, UpdateLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +138,8 @@ def _result(row: Waits, outcome: Outcome) -> Result:
     if outcome.refusal is not None:
         return Failed(row.index, refused(outcome.refusal), row.number)
     if outcome.receipt is None:
-        return Failed(row.index, internal_error(), row.number)
-    receipt: Receipt = outcome.receipt
-    return Done(row.index, receipt, is_new=row.delivery.target.new)
+        return Failed(row.index, Problem(problem_types.ROW_DEPENDS, _DEPENDS), row.number)
+    return Done(row.index, outcome.receipt, is_new=row.delivery.target.new)
 
 
 _AGAIN: Final = {"Retry-After": str(RETRY_AFTER_S)}
@@ -158,6 +157,13 @@ _NOT_SENT: Final = Fault(
     "本行可以执行，但其他行不被允许；`mode=atomic` 要求全部通过才执行。",
     "Correct or remove the rows that failed and send all of them again.",
     "请更正或删除未通过的行后重新提交全部行。",
+)
+_DEPENDS: Final = Fault(
+    "row_depends",
+    "An earlier row changes what this one rests on, such as the first nomination of the same teacher.",
+    "前面的行会改变本行的依据，例如同一教师的首次推荐。",
+    "Send this row in a request of its own, after the others.",
+    "请在其他行执行后，单独提交本行。",
 )
 _CONTENDED: Final = Fault(
     "rows_contended",

@@ -60,6 +60,7 @@ WITNESS_NOT_CONSISTENT = ProblemType("witness-not-consistent", 422, "The proof d
 DATABASE_AWAY = ProblemType("database-unavailable", 503, "The database cannot be reached", "数据库暂不可用")
 TEMPORAL_AWAY = ProblemType("temporal-unavailable", 503, "The workflow service cannot be reached", "流程服务暂不可用")
 STILL_WORKING = ProblemType("command-pending", 503, "The command is not done yet", "命令尚未完成")
+ROW_DEPENDS = ProblemType("row-depends", 409, "The row rests on an earlier one", "本行依赖前面的行")
 NOT_SENT = ProblemType("not-sent", 424, "Held back with the other rows", "随其他行一并未执行")
 INBOX_FULL = ProblemType("inbox-full", 503, "Too many commands are waiting", "等待执行的命令过多")
 NOT_CARRIED_OUT = ProblemType("not-carried-out", 503, "The command was not carried out", "命令未能执行")
@@ -101,6 +102,7 @@ _TECHNICAL = (
     DATABASE_AWAY,
     TEMPORAL_AWAY,
     STILL_WORKING,
+    ROW_DEPENDS,
     NOT_SENT,
     INBOX_FULL,
     NOT_CARRIED_OUT,

@@ -12,12 +12,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 from uuid import uuid4
 
 import asyncpg
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from activities.facts import LedgerFacts
 from activities.ledger import LedgerActivities
@@ -36,7 +36,7 @@ from projections import trainees
 from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from projections.plans import PlanStore
-from tests.domain.machines.walking import assert_well_refused, walks
+from tests.domain.machines.walking import Walk, assert_well_refused, walks
 from tests.specification import the_plan
 from tests.workflows.conftest import SetClock, nomination
 from workflows.messages import CommandMessage, Outcome, ProcessKind, UpdateLedger
@@ -60,7 +60,6 @@ STEPS_OF_TRAINEES: dict[str, tuple[Actor, dict[str, Any]]] = {
     "pass-deadline": (ACTORS["system"], {}),
     "lapse": (ACTORS["system"], {}),
 }
-A_STEP = st.tuples(st.integers(0, 11), st.sampled_from(sorted(STEPS_OF_TRAINEES)))
 
 
 @dataclass
@@ -78,10 +77,23 @@ class World:
         return self.runner.run(coroutine)
 
 
-class SeatsMachine(RuleBasedStateMachine):
+class SeatsMachine(Walk):
     """One line with three seats, five teachers, and whatever is sent for them. `world` is set by the test."""
 
     world: ClassVar[World]
+    happenings = MappingProxyType(
+        {
+            "schools_nominate_at_once": 4,
+            "everybody_acts_at_once": 5,
+            "all_trainees_do_the_same_at_once": 4,
+            "the_bureau_overrides_the_line": 1,
+            "free_seats_are_offered_in_the_declared_order": 3,
+            "a_substitute_is_named": 3,
+            "an_answer_was_lost_and_the_command_comes_again": 3,
+            "a_worker_crashes": 1,
+            "time_passes": 1,
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,9 +103,11 @@ class SeatsMachine(RuleBasedStateMachine):
         self.numbers: list[str] = []
         self.sent: list[tuple[UpdateLedger, Outcome]] = []
         self.world.clock.at = datetime(2022, 8, 26, 2, tzinfo=UTC)
-        self.world.run(self.begin())
 
-    async def begin(self) -> None:
+    def begins(self) -> None:
+        self.world.run(self.issued())
+
+    async def issued(self) -> None:
         """The campaign's one line, as its opening would issue it."""
         await PlanStore(self.world.pool).adopt(
             the_plan().model_copy(update={"id": self.campaign, "number_prefix": self.prefix})
@@ -110,61 +124,55 @@ class SeatsMachine(RuleBasedStateMachine):
 
     # --------------------------------------------------------------------------------------------------- rules
 
-    @rule(pause=st.integers(1, 30))
-    def time_passes(self, pause: int) -> None:
-        self.world.clock.at += timedelta(hours=pause)
+    def time_passes(self) -> None:
+        self.world.clock.at += timedelta(hours=self.dice.randint(1, 20))
 
-    @rule(who=st.lists(st.integers(0, PEOPLE - 1), min_size=1, max_size=3), rural=st.booleans())
-    def schools_nominate_at_once(self, who: list[int], rural: bool) -> None:
+    def schools_nominate_at_once(self) -> None:
         """The same teacher may be among them twice: two schools, or one that clicks twice."""
         requests = []
-        for each in who:
+        for each in self.dice.choices(range(PEOPLE), k=self.dice.randint(1, 3)):
             self.numbers.append(f"{self.prefix}-410181-{len(self.numbers) + 1:05d}")
-            body = nomination(self.people[each], rural=rural)
+            body = nomination(self.people[each], rural=self.dice.random() < 0.5)
             requests.append(self.request("trainee", self.numbers[-1], "nominate", ACTORS["school"], body))
         self.all_at_once(requests)
 
-    @rule(steps=st.lists(A_STEP, min_size=1, max_size=5))
-    def everybody_acts_at_once(self, steps: list[tuple[int, str]]) -> None:
+    def everybody_acts_at_once(self) -> None:
         if self.numbers:
-            self.all_at_once([self.step(*each) for each in steps])
+            steps = self.dice.choices(list(STEPS_OF_TRAINEES), k=self.dice.randint(1, 6))
+            self.all_at_once([self.step(self.dice.randrange(len(self.numbers)), each) for each in steps])
 
-    @rule(command=st.sampled_from(["approve", "accept-seat", "withdraw", "waitlist", "decline-seat"]))
-    def all_trainees_do_the_same_at_once(self, command: str) -> None:
+    def all_trainees_do_the_same_at_once(self) -> None:
+        command = self.dice.choice(["approve", "approve", "accept-seat", "waitlist", "withdraw", "decline-seat"])
         self.all_at_once([self.step(each, command) for each in range(len(self.numbers))])
 
-    @rule(seats=st.integers(0, 6))
-    def the_bureau_overrides_the_line(self, seats: int) -> None:
-        body = {"seats": seats, "reason": "a new campus", "document": "letter 12"}
+    def the_bureau_overrides_the_line(self) -> None:
+        body = {"seats": self.dice.randint(0, 6), "reason": "a new campus", "document": "letter 12"}
         number = quota_number(self.campaign, LINE)
         self.all_at_once([self.request("quota", number, "override", ACTORS["bureau"], body)])
 
-    @rule()
     def free_seats_are_offered_in_the_declared_order(self) -> None:
         """What the line's own process does: one offer for each free seat, to whoever waits first."""
         self.world.run(self.offer_free_seats())
 
-    @rule(old=st.integers(0, 11), new=st.integers(0, PEOPLE - 1))
-    def a_substitute_is_named(self, old: int, new: int) -> None:
+    def a_substitute_is_named(self) -> None:
         if not self.numbers:
             return
-        body = nomination(self.people[new])
+        number = self.dice.choice(self.numbers)
+        body = nomination(self.dice.choice(self.people))
         del body["county"], body["project_type"]
         self.numbers.append(f"{self.prefix}-410181-{len(self.numbers) + 1:05d}")
         body |= {"number": self.numbers[-1], "reason": "ill"}
-        number = self.numbers[old % (len(self.numbers) - 1)]
         approve = self.request("trainee", number, "approve", ACTORS["bureau"], {"host": "h001"})
         self.all_at_once([approve])
         self.all_at_once([self.request("trainee", number, "substitute", ACTORS["county"], body)])
 
-    @rule(which=st.integers(0, 99), times=st.integers(1, 3))
-    def an_answer_was_lost_and_the_command_comes_again(self, which: int, times: int) -> None:
+    def an_answer_was_lost_and_the_command_comes_again(self) -> None:
         """The same command id: the same answer, and nothing happens twice."""
         if not self.sent:
             return
-        request, first = self.sent[which % len(self.sent)]
+        request, first = self.dice.choice(self.sent)
         before = self.world.run(self.world.ledger.head(self.campaign))
-        again = self.all_at_once([request] * times, remember=False)
+        again = self.all_at_once([request] * self.dice.randint(1, 3), remember=False)
         if first.receipt is not None and first.refusal is None:
             assert self.world.run(self.world.ledger.head(self.campaign)) == before, (
                 "a repetition has appended something"
@@ -173,7 +181,6 @@ class SeatsMachine(RuleBasedStateMachine):
                 assert each.receipt is not None and each.refusal is None
                 assert (each.receipt.version, each.receipt.phase) == (first.receipt.version, first.receipt.phase)
 
-    @rule()
     def a_worker_crashes(self) -> None:
         """It forgets whatever it knew; the other one goes on with what it knows."""
         self.world.workers[0] = worker_on(self.world)
@@ -292,6 +299,6 @@ def test_whatever_races_for_its_seats_a_line_is_never_oversold(database_url: str
         world.workers = [worker_on(world), worker_on(world)]
         SeatsMachine.world = world
         try:
-            run_state_machine_as_test(SeatsMachine, settings=walks(examples=8, steps=25))
+            run_state_machine_as_test(SeatsMachine, settings=walks(examples=10, steps=20))
         finally:
             runner.run(end(world))

@@ -1,25 +1,34 @@
 """Random lives of teachers' records: corrected, moved, joined with their doubles, forgotten."""
 
 from datetime import date
+from types import MappingProxyType
 from uuid import UUID
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import invariant
 
 from docgen.lifecycles.person import PERSON, phase_of
 from domain import person
 from domain.decision import Decision, Event, Refusal
 from domain.person import EVENTS, Person, PersonErased, PersonRegistered, Ties, fold
-from tests.domain.machines.walking import after_a_crash, assert_well_refused, steps_drawn, walks
+from tests.domain.machines.walking import Walk, after_a_crash, assert_well_refused, steps_drawn, walks
 
 DRAWN = steps_drawn(PERSON)
 IDS = tuple(UUID(int=number) for number in range(1, 6))
 BY = "bureau:zzedu"
-WHO = st.sampled_from(IDS)
 
 
-class PersonMachine(RuleBasedStateMachine):
+class PersonMachine(Walk):
     """Five records, some of which are one teacher's; whoever is barred or has an open case is decided by the walk."""
+
+    happenings = MappingProxyType(
+        {
+            "somebody_is_corrected": 2,
+            "somebody_moves": 2,
+            "two_records_are_found_to_be_one_teacher": 4,
+            "somebody_asks_to_be_forgotten": 2,
+            "the_system_crashes": 1,
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,21 +42,24 @@ class PersonMachine(RuleBasedStateMachine):
         assert state is not None
         return state
 
-    @rule(who=WHO, letter=st.integers(0, 99))
-    def somebody_is_corrected(self, who: UUID, letter: int) -> None:
+    def begins(self) -> None:
+        """With five records, as they were registered."""
+
+    def somebody_is_corrected(self) -> None:
+        who, letter = self.dice.choice(IDS), self.steps
         sealed = f"v1.corrected-{letter}"
         outcome = person.correct(
             self.states[who], sealed, ("name",), by=BY, decided_by="b7", document=f"letter {letter}"
         )
         self.taken_in(who, outcome, "correct")
 
-    @rule(who=WHO, county=st.sampled_from(["410181", "410182"]))
-    def somebody_moves(self, who: UUID, county: str) -> None:
+    def somebody_moves(self) -> None:
+        who, county = self.dice.choice(IDS), self.dice.choice(["410181", "410182"])
         outcome = person.transfer(self.states[who], county, date(2022, 9, 1), by=BY, document="letter")
         self.taken_in(who, outcome, "transfer")
 
-    @rule(kept=WHO, double=WHO)
-    def two_records_are_found_to_be_one_teacher(self, kept: UUID, double: UUID) -> None:
+    def two_records_are_found_to_be_one_teacher(self) -> None:
+        kept, double = self.dice.choice(IDS), self.dice.choice(IDS)
         before = self.states[double]
         outcome = person.join(self.states[kept], before, by=BY, decided_by="b7", reasons="one teacher")
         self.taken_in(kept, outcome, "absorb")
@@ -56,15 +68,14 @@ class PersonMachine(RuleBasedStateMachine):
             assert part.expected_version == len(self.events[double]), "written to the version that was read"
             self.taken_in(double, Decision(part.events), "join")
 
-    @rule(who=WHO, open_cases=st.integers(0, 1), restrictions=st.integers(0, 1))
-    def somebody_asks_to_be_forgotten(self, who: UUID, open_cases: int, restrictions: int) -> None:
+    def somebody_asks_to_be_forgotten(self) -> None:
+        who, open_cases, restrictions = self.dice.choice(IDS), self.dice.randint(0, 1), self.dice.randint(0, 1)
         outcome = person.erase(self.states[who], Ties(open_cases, restrictions), by=BY, reason="asked for")
         if isinstance(outcome, Decision):
             assert not open_cases, "an open case still needs him"
             assert not (restrictions and any(isinstance(each, PersonErased) for each in outcome.events))
         self.taken_in(who, outcome, "erase")
 
-    @rule()
     def the_system_crashes(self) -> None:
         for who in IDS:
             again = fold(after_a_crash(self.events[who], EVENTS))

@@ -5,10 +5,10 @@ count so under any race is `test_ledger_machine`.
 """
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from types import MappingProxyType
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant
 
 from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN
 from docgen.lifecycles.quota import CITY, ISSUED, LINE, OTHER, QUOTA, SCHOOL, phase_of
@@ -28,34 +28,30 @@ from domain.quota_messages import (
     ReportShortfall,
     ReturnSeats,
 )
-from tests.domain.machines.walking import EDGES, PAUSES, after_a_crash, assert_well_refused, steps_drawn, walks
+from tests.domain.machines.walking import EDGES, Walk, after_a_crash, assert_well_refused, steps_drawn, walks
 
 DRAWN = steps_drawn(QUOTA)
 THIRD = "gp5:410183"
 LINES = (CITY, LINE, OTHER, THIRD, SCHOOL)
 COUNTIES = {line: Actor(organisation=line.partition(":")[2], role="county") for line in (LINE, OTHER, THIRD)}
-BY_WHOM = st.sampled_from([ACTORS["bureau"], *COUNTIES.values(), ACTORS["system"], ACTORS["host"]])
-SEATS = st.integers(1, 12)
-COMMANDS = st.one_of(
-    st.builds(Delegate, to=st.sampled_from(["410181", "410182", "410181-s01"]), seats=SEATS),
-    st.builds(ReturnSeats, seats=SEATS, reason=st.just("too few")),
-    st.builds(
-        OfferSeats,
-        seats=SEATS,
-        candidates=st.lists(st.sampled_from(["410181", "410182", "410183"]), min_size=1, max_size=2).map(tuple),
-        reason=st.just("too few"),
-    ),
-    st.builds(AcceptSeats, offer=st.integers(1, 4)),
-    st.builds(DeclineSeats, offer=st.integers(1, 4)),
-    st.builds(RecallOffer, offer=st.integers(1, 4)),
-    st.builds(ReportShortfall, seats=SEATS, reason=st.just("other"), details=st.just("d")),
-    st.builds(Override, seats=st.integers(0, 60), reason=st.just("r"), document=st.just("d")),
-    st.just(PassQuotaDeadline()),
-)
+BY_WHOM = [ACTORS["bureau"], *COUNTIES.values(), ACTORS["system"], ACTORS["host"]]
 
 
-class QuotaMachine(RuleBasedStateMachine):
+class QuotaMachine(Walk):
     """The city's line, three counties' and a school's, with what is claimed on each."""
+
+    happenings = MappingProxyType(
+        {
+            "something_possible_happens": 6,
+            "somebody_sends_a_command": 4,
+            "the_candidates_answer": 2,
+            "nominations_take_seats": 3,
+            "nominations_give_seats_back": 2,
+            "time_passes": 1,
+            "a_window_ends": 2,
+            "the_system_crashes": 1,
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,47 +61,67 @@ class QuotaMachine(RuleBasedStateMachine):
         self.used: Counter[str] = Counter()
         self.filled: Counter[str] = Counter()
 
-    @initialize()
-    def the_campaign_issues_its_lines(self) -> None:
+    def begins(self) -> None:
+        """As the campaign issues its lines."""
         for line in (CITY, LINE, OTHER, THIRD):
             self.events[line] = [ISSUED[line]]
             self.limits[line] = ISSUED[line].seats
         self.used[CITY] = ISSUED[CITY].delegated
 
-    @rule(pause=PAUSES)
-    def time_passes(self, pause: timedelta) -> None:
-        self.now += pause
+    def time_passes(self) -> None:
+        self.now += self.some_pause()
 
-    @precondition(lambda self: any(state.offers for state in self.states.values()))
-    @rule(edge=EDGES)
-    def a_window_ends(self, edge: timedelta) -> None:
-        ends = min(offer.until for state in self.states.values() for offer in state.offers)
-        self.now = max(self.now, ends + edge)
+    def a_window_ends(self) -> None:
+        ends = [offer.until for state in self.states.values() for offer in state.offers]
+        if ends:
+            self.now = max(self.now, min(ends) + self.dice.choice(EDGES))
 
-    @rule(line=st.sampled_from(LINES), command=COMMANDS, by=BY_WHOM)
-    def somebody_sends_a_command(self, line: str, command: Command, by: Actor) -> None:
-        self.sent(line, command, by)
+    def somebody_sends_a_command(self) -> None:
+        self.sent(self.dice.choice(LINES), self.dice.choice(self.some_commands()), self.dice.choice(BY_WHOM))
 
-    @rule(command=COMMANDS)
-    def whoever_may_sends_a_command(self, command: Command) -> None:
-        for line in (LINE, OTHER, CITY):
-            for by in (*COUNTIES.values(), ACTORS["bureau"], ACTORS["system"]):
-                if isinstance(self.sent(line, command, by), Decision):
-                    return
+    def something_possible_happens(self) -> None:
+        for command in self.in_some_order(self.some_commands()):
+            for line in self.in_some_order((LINE, OTHER, CITY)):
+                for by in (*COUNTIES.values(), ACTORS["bureau"], ACTORS["system"]):
+                    if isinstance(self.sent(line, command, by), Decision):
+                        return
 
-    @rule(line=st.sampled_from([LINE, OTHER, SCHOOL]), seats=st.integers(1, 9))
-    def nominations_take_seats(self, line: str, seats: int) -> None:
+    def some_commands(self) -> list[Command]:
+        """One of each, with numbers that are often too large."""
+        seats, offer = self.dice.randint(1, 12), self.dice.randint(1, 4)
+        candidates = tuple(self.dice.sample(["410181", "410182", "410183"], self.dice.randint(1, 2)))
+        return [
+            Delegate(to=self.dice.choice(["410181", "410182", "410181-s01"]), seats=seats),
+            ReturnSeats(seats=seats, reason="too few"),
+            OfferSeats(seats=seats, candidates=candidates, reason="too few"),
+            AcceptSeats(offer=offer),
+            DeclineSeats(offer=offer),
+            RecallOffer(offer=offer),
+            ReportShortfall(seats=seats, reason="other", details="d"),
+            Override(seats=self.dice.randint(0, 60), reason="r", document="d"),
+            PassQuotaDeadline(),
+        ]
+
+    def the_candidates_answer(self) -> None:
+        taken = self.dice.random() < 0.7
+        for line, state in self.states.items():
+            for offer in state.offers:
+                by = COUNTIES[offer.candidates[0]]
+                answer = AcceptSeats(offer=offer.number) if taken else DeclineSeats(offer=offer.number)
+                self.sent(line, answer, by)
+
+    def nominations_take_seats(self) -> None:
+        line, seats = self.dice.choice([LINE, OTHER, SCHOOL]), self.dice.randint(1, 9)
         taken = min(seats, self.limits[line] - self.used[line])
         self.used[line] += taken
         self.filled[line] += taken
 
-    @rule(line=st.sampled_from([LINE, OTHER, SCHOOL]), seats=st.integers(1, 9))
-    def nominations_give_seats_back(self, line: str, seats: int) -> None:
+    def nominations_give_seats_back(self) -> None:
+        line, seats = self.dice.choice([LINE, OTHER, SCHOOL]), self.dice.randint(1, 9)
         freed = min(seats, self.filled[line])
         self.used[line] -= freed
         self.filled[line] -= freed
 
-    @rule()
     def the_system_crashes(self) -> None:
         for events in self.events.values():
             assert fold(after_a_crash(events, QUOTA_EVENTS)) == fold(events)

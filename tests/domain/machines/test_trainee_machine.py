@@ -443,6 +443,11 @@ class TraineeMachine(Walk):
         assert isinstance(outcome, Decision) or outcome.code != "nomination_frozen"
 
     @invariant()
+    def a_task_that_was_handed_in_is_never_overdue(self) -> None:
+        if self.state is not None and self.state.phase == "following-up" and self.state.follow_up_submitted:
+            assert self.state.deadline is None
+
+    @invariant()
     def nobody_waits_for_a_seat_that_he_has(self) -> None:
         if self.state is not None and self.state.phase == "nominated" and self.state.seat_held:
             outcome = self.decided(Waitlist(), ACTORS["county"])

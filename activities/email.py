@@ -26,7 +26,7 @@ TIMEOUT_S = 30.0
 """For everything together: connection, encryption and the whole mail."""
 SUBJECT_LENGTH_MAX = 200
 REPLY_LENGTH_MAX = 200
-_ADDRESS = re.compile(r"[^\s<>:;,]+@[^\s<>:;,]+")
+_ADDRESS = re.compile(r"<?[^\s<>:;,]+@[^\s<>:;,]+>?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ from activities.webhooks import Endpoint, EndpointSession, Message, Posted, Webh
 from clock import Clock
 from domain.institution import WebhookEndpointDisabled
 from domain.quiet_hours import QuietHours, can_wait
+from domain.refusals import in_words
 from domain.restriction_messages import RestrictionServed
 from ledger.errors import VaultError
 from workflows.messages import BatchResult, DeliverBatch
@@ -131,7 +132,7 @@ class MailboxActivities:
             retry_after_seconds=batch.retry_after_s,
             problems=tuple(each[:PROBLEM_LENGTH_MAX] for each in batch.problems[:PROBLEMS_MAX]),
             held=held,
-            held_until=morning if held else None,
+            held_until=f"{in_words(morning)} (Asia/Shanghai)" if held and morning else "",
             held_seconds=await self.clock.real_seconds_until(morning) if held and morning else None,
         )
 
@@ -407,9 +408,8 @@ class _Batch:
         self._texted.add(item.notice.id)
         item.letter = item.digest = item.handover = False
         sent = await self._send_text(item, teacher)
-        if sent.problem and not sent.of_recipient:
-            item.letter, item.digest = True, False
-        return not sent.problem or not sent.of_recipient
+        item.letter = sent.problem != "" and not sent.of_recipient
+        return not sent.problem or item.letter
 
     async def _send_text(self, item: Item, teacher: Recipient) -> Sent:
         assert self._texts is not None, "it was asked for"

@@ -187,6 +187,7 @@ class MailReceiver:
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
         self._refuse: dict[str, str] = {}
+        self._refuse_content: dict[str, str] = {}
         self.mails: deque[ReceivedMail] = deque(maxlen=KEPT_MAX)
         self.accepted: Counter[tuple[str, str]] = Counter()
         """How often each (recipient, Message-ID) was accepted; more than once is a repetition."""
@@ -220,6 +221,10 @@ class MailReceiver:
         """Answer so to mails for `recipient` from now on; an empty answer takes them again."""
         self._refuse[recipient] = answer
 
+    def refuse_content(self, recipient: str, answer: str) -> None:
+        """Take `recipient`, and answer so to what is in the mail; an empty answer takes it again."""
+        self._refuse_content[recipient] = answer
+
     @property
     def duplicates(self) -> int:
         """How many mails arrived that had been taken before."""
@@ -245,6 +250,9 @@ class MailReceiver:
     async def handle_DATA(  # noqa: N802 - the library calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
+        answers = [self._refuse_content.get(str(each), "") for each in envelope.rcpt_tos]
+        if any(answers):
+            return next(filter(None, answers))
         content = envelope.content
         assert isinstance(content, bytes), "the server was not asked to decode"
         message = message_from_bytes(content, policy=policy.default)

@@ -11,7 +11,6 @@ the API. What was delivered, asked and stopped is known to the database, not to 
 started again at any moment.
 """
 
-import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +19,6 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from domain.refusals import in_words
     from workflows.messages import (
         MAILBOX_WORKFLOW_TYPE,
         BatchResult,
@@ -188,18 +186,20 @@ class Mailbox:
         self._paused = "" if self._resumed else result.paused
         self._problems = result.problems
         self._held = ""
-        if result.held and result.held_until is not None:
-            self._held = f"{result.held} wait until {in_words(result.held_until)} (Asia/Shanghai), quiet hours"
+        if result.held:
+            self._held = f"{result.held} wait until {result.held_until}, quiet hours"
         return result
 
     async def _wait_for_morning(self, result: BatchResult) -> None:
         """Wait until the quiet hours are over. Something new is looked at before: it may be urgent, or for webhooks."""
         self._show()
         rest = f"{self._organisation} · {self._held}"
-        with contextlib.suppress(TimeoutError):
+        try:
             await workflow.wait_condition(
                 lambda: self._woken, timeout=_until_morning(result), timeout_summary=_short(rest)
             )
+        except TimeoutError:
+            return
 
     async def _stay_paused(self) -> None:
         """Wait until it is resumed, or until so much has happened meanwhile that a new run is due."""

@@ -159,7 +159,7 @@ class BatchResult(WorkflowMessage):
     """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data.
 
     `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped. `held` notices wait
-    for nothing but the end of the quiet hours at `held_until`, in `held_seconds` of real time.
+    for nothing but the end of the quiet hours: `held_until` in words, in `held_seconds` of real time.
     """
 
     delivered: int
@@ -169,7 +169,7 @@ class BatchResult(WorkflowMessage):
     problems: tuple[str, ...] = ()
     paused: str = ""
     held: int = 0
-    held_until: datetime | None = None
+    held_until: str = ""
     held_seconds: float | None = None
 
 

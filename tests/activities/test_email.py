@@ -82,6 +82,28 @@ async def test_what_is_no_address_is_refused(receiver: MailReceiver, address: st
     assert not receiver.mails
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reply"),
+    [
+        (
+            "554 5.7.1 <teacher@example.org>: looks like junk to Teacher",
+            Sent(554, REFUSED, of_recipient=True),
+            "5.7.1 <…>: looks like junk to …",
+        ),
+        ("451 4.7.1 greylisted", Sent(451, "the mail server answered 451"), ""),
+    ],
+)
+async def test_a_mail_that_is_refused_for_good_holds_up_no_other_and_one_put_off_is_no_refusal(
+    receiver: MailReceiver, answer: str, outcome: Sent, reply: str
+) -> None:
+    receiver.refuse_content("teacher@example.org", answer)
+    async with mailer(receiver).session() as session:
+        sent = await session.send(mail())
+        assert (sent, sent.reply) == (outcome, reply)
+        assert await session.send(mail(to="another@example.org")) == Sent(status_code=250)
+    assert [each.recipient for each in receiver.mails] == ["another@example.org"]
+
+
 async def test_a_line_break_in_a_subject_adds_no_header(receiver: MailReceiver) -> None:
     async with mailer(receiver).session() as session:
         outcome = await session.send(mail(subject="hello\r\nBcc: everybody@example.org"))

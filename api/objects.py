@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.permissions import KeyRole
+from api.permissions import KEY_ROLES, KeyRole
 
 EVERY: Final = "every one"
 _OWN: Final = "its own"
@@ -24,7 +24,7 @@ class ObjectKind:
 
 
 def _everybodys(name: str) -> ObjectKind:
-    return ObjectKind(name, dict.fromkeys(("bureau", "county", "school", "host"), EVERY))
+    return ObjectKind(name, dict.fromkeys(KEY_ROLES, EVERY))
 
 
 _NOMINATION: Final[Mapping[KeyRole, str]] = {
@@ -51,7 +51,9 @@ OBJECTS: Final[Mapping[str, ObjectKind]] = {
     "/v1/restrictions/{number}": ObjectKind(
         "restriction", {"bureau": EVERY, "county": "from its nominations", "school": "from its nominations"}
     ),
-    "/v1/quotas/{number}": ObjectKind("quota line", {"bureau": EVERY, "county": "given to it or by it"}),
+    "/v1/quotas/{number}": ObjectKind(
+        "quota line", {"bureau": EVERY, "county": "given to it or by it", "auditor": EVERY}
+    ),
     "/v1/campaigns/{campaign}": _everybodys("campaign"),
     "/v1/institutions/{institution}": ObjectKind(
         "organisation",
@@ -60,10 +62,11 @@ OBJECTS: Final[Mapping[str, ObjectKind]] = {
             "county": "bureau, hosts, itself and its schools; it changes its schools and itself",
             "school": "bureau, hosts, its county and itself",
             "host": "bureau, hosts and itself",
+            "auditor": EVERY,
         },
     ),
     "/v1/institutions/{institution}/keys/{key_id}": ObjectKind(
-        "key", {"bureau": EVERY, "county": "its own and its schools'", "school": _OWN, "host": _OWN}
+        "key", {"bureau": EVERY, "county": "its own and its schools'", "school": _OWN, "host": _OWN, "auditor": _OWN}
     ),
     "/v1/people/{id}": ObjectKind("person", {"bureau": EVERY}),
     "/v1/nomination-imports/{id}": ObjectKind("nomination import", _SENT),

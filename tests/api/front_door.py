@@ -33,6 +33,7 @@ from worker import create_worker
 BUREAU, COUNTY, OTHER_COUNTY = "zzedu", "410181", "410182"
 SCHOOL, OTHER_SCHOOL = "410181-s01", "410182-s01"
 HOST, OTHER_HOST = "h001", "h002"
+AUDITOR = "audit-city"
 ROLE_OF: dict[str, KeyRole] = {
     BUREAU: "bureau",
     COUNTY: "county",
@@ -41,6 +42,7 @@ ROLE_OF: dict[str, KeyRole] = {
     OTHER_SCHOOL: "school",
     HOST: "host",
     OTHER_HOST: "host",
+    AUDITOR: "auditor",
 }
 PARENT_OF = {
     COUNTY: BUREAU,

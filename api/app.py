@@ -72,6 +72,7 @@ from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -218,6 +219,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         cases=Cases(store, plans),
         registry=Registry(store),
         people=PersonRecords(pool, store, vault, checkpoints),
+        trail=Trail(pool),
         checkpoints=checkpoints,
         temporal=link,
         commands=Commands(link, settings.task_queue),

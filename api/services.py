@@ -28,6 +28,7 @@ from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings
 from signed_links import SignedLinks
 from spreadsheets.process import SpreadsheetProcesses
@@ -50,6 +51,7 @@ class Services:
     cases: Cases
     registry: Registry
     people: PersonRecords
+    trail: Trail
     checkpoints: Checkpoints
     temporal: TemporalLink
     commands: Commands

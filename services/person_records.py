@@ -62,7 +62,7 @@ class PersonRecords:
     async def find(self, id_: UUID) -> Person | None:
         """The record as its stream stands, None when there is none."""
         found = await self._folds.find(PEOPLE, stream_name("person", str(id_)))
-        return found and found.state
+        return found.state if found is not None else None
 
     async def answering(self, id_: UUID) -> Person | None:
         """The record that answers for this one: itself, or the one that it was joined into."""

@@ -70,7 +70,7 @@ class List:
 
 
 LISTS: Final = (
-    List("/trainees", trainees.list_trainees, "trainees"),
+    List("/trainees", trainees.read_page, "trainees"),
     List("/restrictions", restrictions.list_restrictions, "restrictions", MAX_PERSONS),
     List("/classes", classes.list_classes, "classes"),
     List("/classes/{number}/attendance", attendance.list_attendance_of_class, "attendance"),

@@ -1,7 +1,7 @@
 """Who calls: what somebody with a new key asks first."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
 
@@ -13,8 +13,15 @@ from projections import institutions as view
 
 routes = router("/v1/me", "institutions")
 _KEY = """
-SELECT officer, deputy_for, created_at, starts_at, expires_at FROM app.api_keys WHERE key_id = $1
+SELECT officer, deputy_for, created_at, starts_at, expires_at FROM app.api_keys WHERE key_id = $1 AND organisation = $2
 """
+_NO_KEY: Final[dict[str, Any]] = {
+    "officer": "",
+    "deputy_for": "",
+    "created_at": None,
+    "starts_at": None,
+    "expires_at": None,
+}
 
 
 class MeOut(BaseModel):
@@ -23,11 +30,11 @@ class MeOut(BaseModel):
     organisation: str = Field(examples=["h005"])
     name_zh: str = Field(description="Empty until the view knows the organisation.")
     role: KeyRole
-    key_id: str = Field(description="The public part of the key, which may stand in logs.")
+    key_id: str = Field(description="The public part of the key, which may stand in logs; else who has signed in.")
     scopes: list[str]
     officer: str = Field(description="Whose key it is; empty for a system's.")
     deputy_for: str
-    created_at: datetime
+    created_at: datetime | None = Field(description="Null without a key.")
     starts_at: datetime | None
     expires_at: datetime | None = Field(description="When the key stops working; null when it does not by itself.")
 
@@ -35,8 +42,7 @@ class MeOut(BaseModel):
 @routes.get("", operation_id="get_me", summary="Read who you are", responses=documented())
 async def get_me(caller: Annotated[Caller, any_key()], services: ServicesHere) -> MeOut:
     """Tells whether a key works, whose it is, what it may do and until when. Every key may ask."""
-    key = await services.pool.fetchrow(_KEY, caller.key_id)
-    assert key is not None, "keys are revoked and never removed"
+    key = await services.pool.fetchrow(_KEY, caller.key_id, caller.organisation)
     row = await view.get(services.pool, caller.actor, caller.organisation)
     return MeOut(
         organisation=caller.organisation,
@@ -44,5 +50,6 @@ async def get_me(caller: Annotated[Caller, any_key()], services: ServicesHere) -
         role=caller.role,
         key_id=caller.key_id,
         scopes=[scope for scope in SCOPES if scope in caller.scopes],
-        **dict(key),
+        # Whoever has signed in has no key; when his session ends, `GET /v1/session` tells.
+        **(dict(key) if key is not None else _NO_KEY),
     )

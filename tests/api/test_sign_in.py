@@ -248,6 +248,8 @@ async def test_a_name_and_its_password_sign_somebody_in_and_out(here: API) -> No
     assert (response.status_code, response.headers["location"]) == (303, "/docs?x=1")
     assert response.headers["cache-control"] == "no-store"
     assert (await who(here))["organisation"] == COUNTY
+    me = (await here.http.get("/v1/me")).json()
+    assert (me["organisation"], me["role"], me["created_at"]) == (COUNTY, "county", None)
     token = here.http.cookies["xunji_session"]
     stored = await here.services.pool.fetchval("SELECT token_hash FROM app.sessions")
     assert token.encode() not in bytes(stored)

@@ -14,7 +14,6 @@ from api.problems import ProblemDocument
 from tests.api.described import MEDIA_TYPE, document, problems_of, responses_of
 from tests.api.front_door import API
 
-
 OF_NO_OPERATION = {
     "method-not-allowed",  # of no operation by what it says
     "host-not-removed",  # the system alone replaces a host

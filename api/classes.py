@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.cases import require_class_of
 from api.commands import Envelope, Target
 from api.conditional import IfNoneMatch, Versions, answered, seen
@@ -20,14 +21,13 @@ from api.receipts import (
     CommandReceipt,
     Day,
     Failed,
+    Instant,
     Job,
+    ManyRows,
     RowResults,
-    Rows,
     TraineeNumber,
     answer_of,
-    answer_of_rows,
     parsed_row,
-    run_rows,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
@@ -97,11 +97,12 @@ class ClassOut(ClassItem):
 
 
 class RegistrationRow(BaseModel):
-    """A trainee who has arrived 报到."""
+    """A trainee who has arrived 报到; `arrived_at` is when, the moment of the request if it is left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trainee: TraineeNumber
+    arrived_at: Instant | None = None
 
 
 class OutcomeRow(BaseModel):
@@ -289,15 +290,20 @@ for _name, _command in commands_of_people("class").items():
     dependencies=[step("trainees:write", "trainee", Register.name)],
 )
 async def register_trainees_of_class(
-    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[RegistrationRow]
+    number: NumberInPath,
+    services: ServicesHere,
+    once: OnceHere,
+    options: OptionsHere,
+    body: ManyRows[RegistrationRow],
 ) -> Response:
-    """One row or hundreds; a result per row."""
+    """One row or hundreds; a result per row. More than 500 are carried out after the answer, as an operation."""
+    asked = meant(once, options)
 
     async def run() -> Answer:
-        await services.cases.target("class", number, once.caller)
-        return await _run_rows(services, once, number, body.items, _registration)
+        await services.cases.target("class", number, asked.caller)
+        return await _run_rows(services, asked, number, body.items, _registration, options)
 
-    return await once.answer(run)
+    return await asked.answer(run)
 
 
 @routes.post(
@@ -310,19 +316,25 @@ async def register_trainees_of_class(
     dependencies=[step("trainees:write", "trainee", Complete.name)],
 )
 async def record_outcomes_of_class(
-    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[OutcomeRow]
+    number: NumberInPath,
+    services: ServicesHere,
+    once: OnceHere,
+    options: OptionsHere,
+    body: ManyRows[OutcomeRow],
 ) -> Response:
-    """One row or hundreds; a result per row."""
+    """One row or hundreds; a result per row. More than 500 are carried out after the answer, as an operation."""
+    asked = meant(once, options)
 
     async def run() -> Answer:
-        await services.cases.target("class", number, once.caller)
-        return await _run_rows(services, once, number, body.items, _outcome)
+        await services.cases.target("class", number, asked.caller)
+        return await _run_rows(services, asked, number, body.items, _outcome, options)
 
-    return await once.answer(run)
+    return await asked.answer(run)
 
 
 def _registration(raw: object) -> tuple[str, Command]:
-    return parsed_row(RegistrationRow, raw).trainee, Register()
+    row = parsed_row(RegistrationRow, raw)
+    return row.trainee, Register(arrived_at=row.arrived_at)
 
 
 def _outcome(raw: object) -> tuple[str, Command]:
@@ -332,7 +344,9 @@ def _outcome(raw: object) -> tuple[str, Command]:
     return row.trainee, parsed_row(OUTCOMES[row.outcome], fields)
 
 
-async def _run_rows(services: Services, once: Once, training_class: str, items: list[Any], read: Any) -> Answer:
+async def _run_rows(
+    services: Services, once: Once, training_class: str, items: list[Any], read: Any, options: Options
+) -> Answer:
     jobs: list[Job] = []
     failed: list[Failed] = []
     for index, raw in enumerate(items):
@@ -342,7 +356,7 @@ async def _run_rows(services: Services, once: Once, training_class: str, items: 
             failed.append(Failed(index, problem))
             continue
         jobs.append(_job(services, once, training_class, index=index, trainee=trainee, command=command))
-    return answer_of_rows([*await run_rows(jobs), *failed], services, once)
+    return await answer_of_jobs(services, once, jobs, failed, options)
 
 
 def _job(services: Services, once: Once, training_class: str, *, index: int, trainee: str, command: Command) -> Job:

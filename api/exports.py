@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel
 
-from api import bulletins, problem_types, restrictions, trainees
-from api.nomination_imports import DOWNLOAD, download
+from api import bulletins, deliveries, problem_types, restrictions, trainees
+from api.import_routes import DOWNLOAD, FormatHere, download
 from api.permissions import Caller
 from api.problems import Problem, documented
 from api.receipts import CampaignId, TraineeNumber
@@ -23,11 +23,14 @@ from spreadsheets.writing import Format, Sheet, numbered
 
 routes = router("/v1", "exports")
 MAX_TRAINEES: Final = 20_000
+MAX_DELIVERIES: Final = 20_000
 MAX_RESTRICTIONS: Final = 2_000
 """Each of them opens a person's sealed fields."""
 
 PAGE_ROWS: Final = 500
-FormatHere = Annotated[Format, Query(description="xlsx or csv")]
+NOTICE: Final = ("notice", "type", "organisation", "to", "about", "created_at", "done_at")
+ABOUT: Final = ("trainee", "restriction", "training_class", "campaign")
+"""What a notice is about: the first of these that its data names."""
 PERSON: Final = ("name", "identity_number", "telephone")
 
 HEADINGS: Final[dict[str, str]] = {
@@ -63,6 +66,26 @@ HEADINGS: Final[dict[str, str]] = {
     "starts": "开始日期",
     "until": "截止日期",
     "policy": "起算规则",
+    "notice": "通知编号",
+    "type": "通知类型",
+    "organisation": "单位",
+    "to": "送达对象",
+    "about": "涉及编号",
+    "created_at": "产生时间",
+    "done_at": "办结时间",
+    "channel": "方式",
+    "endpoint": "推送地址或邮件编号",
+    "attempts": "次数",
+    "first_at": "首次发送",
+    "accepted_at": "对方接收时间",
+    "status_code": "状态码",
+    "problem": "问题",
+    "server": "接收服务器",
+    "reply": "服务器答复",
+    "content_sha256": "内容摘要",
+    "template": "模板版本",
+    "returned_at": "退信时间",
+    "returned_status": "退信状态码",
 }
 
 
@@ -131,6 +154,34 @@ async def export_restrictions(
         after = page.next
     columns = (*PERSON, *(name for name in restrictions.RestrictionItem.model_fields if name != "person"))
     return await _file(services, format, "restrictions", columns, rows)
+
+
+@routes.get(
+    "/deliveries/export",
+    operation_id="export_deliveries",
+    summary="Download what was served",
+    response_class=Response,
+    responses={200: DOWNLOAD, **documented()},
+)
+async def export_deliveries(
+    caller: deliveries.Reader,
+    services: ServicesHere,
+    wanted: Annotated[deliveries.Wanted, Depends(deliveries.filters)],
+    format: FormatHere = "xlsx",  # noqa: A002
+) -> Response:
+    """What `GET /v1/deliveries` lists, a row for each way; nothing personal. At most 20,000 rows."""
+    ways = [name for name in deliveries.ServedOut.model_fields if name != "recipient"]
+    rows: list[list[str]] = []
+    before: int | None = deliveries.NEWEST
+    while before is not None:
+        page, before = await deliveries.served(services, caller, wanted, before, PAGE_ROWS)
+        for each in page:
+            about = next((each.data[key] for key in ABOUT if key in each.data), None)
+            notice = [each.notice, each.type, each.organisation, each.to, about, each.created_at, each.done_at]
+            served = [[getattr(way, name) for name in ways] for way in each.ways] or [[None] * len(ways)]
+            rows += [[_text(cell) for cell in (*notice, *way)] for way in served]
+        _require_room(len(rows), MAX_DELIVERIES)
+    return await _file(services, format, "deliveries", (*NOTICE, *ways), rows)
 
 
 @routes.get(

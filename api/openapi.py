@@ -20,7 +20,7 @@ from api.notices import notice_schema, webhooks_described
 from api.openapi_links import add_links
 from api.permissions import SCOPES
 from api.problem_examples import examples
-from api.problem_finder import problems_of, row_problems_of
+from api.problem_finder import may_be_kept, problems_of, row_problems_of
 from api.problem_types import ProblemType
 from api.problems import MEDIA_TYPE, ProblemDocument
 from api.routing import PublicRoute, preconditions
@@ -35,7 +35,8 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 - **Keys**: `Authorization: Bearer xj_…`. A key belongs to one organisation and carries scopes. What is another
   organisation's does not exist for it (404).
 - **Commands** are `POST /v1/{things}/{number}/{command}`, for one or, without the number, for many (207, a result per
-  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe.
+  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a part of
+  the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
 - **Versions**: reading one thing answers with an `ETag`; `If-None-Match` asks whether there is a newer one (304).
@@ -51,6 +52,9 @@ _TAGS: Final = {
     "institutions": "Organisations and their API keys.",
     "nominations": "提名: one teacher, or up to 500 at once.",
     "nomination-imports": "提名表: nominations by XLSX or CSV.",
+    "registration-imports": "报到表: who has arrived, by XLSX or CSV.",
+    "attendance-imports": "考勤表: units attended, by XLSX or CSV.",
+    "outcome-imports": "结业表: outcomes, by XLSX or CSV.",
     "operations": "Work that goes on after its request was answered.",
     "exports": "Lists and bulletins as XLSX or CSV.",
     "trainees": "Every step of a nomination, from approval to the follow-up task.",
@@ -65,11 +69,24 @@ _TAGS: Final = {
     "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
+    "sign-in": "Members of staff.",
     "audit": "Who has read personal data.",
     "clock": "The application's time.",
     "health": "For load balancers.",
     "documentation": "Pages for people.",
 }
+
+
+KEPT: Final = {
+    "description": "Kept, because a part of the system was away or there are many rows; it is carried out afterwards, "
+    "in order. The operation's `outcome` or rows say what this request would have been answered with.",
+    "headers": {
+        "Location": {"description": "The operation's address.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds until it is worth asking.", "schema": {"type": "string"}},
+    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OperationOut"}}},
+}
+"""How a command is answered that is kept (`api/inbox.py`)."""
 
 
 def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
@@ -99,7 +116,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         }
     }
     schemas["Notice"] = notice_schema()
-    _refer_to_rows(schemas)
+    _name_rows(schemas)
     document["webhooks"] = webhooks_described()
     components["headers"] = {"ETag": ETAG_HEADER}
     components["schemas"] = dict(sorted(schemas.items()))
@@ -112,12 +129,17 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     return document
 
 
-def _refer_to_rows(schemas: dict[str, Any]) -> None:
-    """The rows of a body are described by name: pydantic writes out what it leaves to be validated row by row."""
-    for name, schema in schemas.items():
-        row = name.removeprefix("Rows_").removesuffix("_")
-        if name.startswith("Rows_") and row in schemas:
-            schema["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/{row}"}
+def _name_rows(schemas: dict[str, Any]) -> None:
+    """Give the rows of bulk requests a schema of their own each: pydantic writes out in place what is validated later,
+    and generators of clients then make up names for it.
+    """
+    for schema in list(schemas.values()):
+        items = schema.get("properties", {}).get("items", {})
+        row = items.get("items", {})
+        if row.get("type") == "object" and "title" in row:
+            known = schemas.setdefault(row["title"], row)
+            assert known == row, f"two rows are called {row['title']}"
+            items["items"] = {"$ref": f"#/components/schemas/{row['title']}"}
 
 
 def _finish(path: dict[str, Any], route: APIRoute) -> None:
@@ -131,6 +153,8 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
         answers = {status: each for status, each in operation["responses"].items() if _is_no_problem(status, each)}
         operation["responses"] = answers | _problem_responses(route)
         _add_preconditions(operation, route.dependant)
+        if may_be_kept(route):
+            operation["responses"]["202"] = KEPT
         rows = ", ".join(f"`{each.slug}`" for each in sorted(row_problems_of(route), key=lambda each: each.slug))
         if rows:
             operation["responses"]["207"]["description"] = f"A result for every row. A row may come to: {rows}."
@@ -141,7 +165,7 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
                 parameter["required"] = True
                 parameter["schema"] = {"type": "string", "pattern": f"^[!-~]{{1,{KEY_LIMIT}}}$"}
         scope = next(_scopes(route.dependant), None)
-        if scope is not None:
+        if scope:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
 
 

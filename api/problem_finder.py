@@ -18,6 +18,7 @@ from api import problem_types as types
 from api.conditional import Precondition
 from api.idempotency import read_once
 from api.problem_types import REFUSALS, ProblemType
+from api.receipts import CommandReceipt, RowResults
 from api.services import Allowed, Services
 from domain import campaign, host_standing, quota, restriction, trainee, training_class
 from domain.decision import Command
@@ -56,12 +57,19 @@ def problems_of(route: APIRoute) -> frozenset[ProblemType]:
     """Every problem that a request to the route may be answered with."""
     found = {types.INTERNAL, types.DATABASE_AWAY}
     found.update(_technical(route))
+    if may_be_kept(route):
+        found.update({types.INBOX_FULL, types.TEMPORAL_AWAY, types.STILL_WORKING})
     if route.status_code != ROWS_ONLY:
         found.update(_carried_out(route))
     if not any(isinstance(each, Precondition) for each in _dependencies(route.dependant)):
         found.discard(REFUSALS["changed_meanwhile"])
     # It stands for a code that the table does not know; a test keeps the table complete.
     return frozenset(found - {types.OTHER_REFUSAL})
+
+
+def may_be_kept(route: APIRoute) -> bool:
+    """Whether it sends commands: one is kept when a part of the system is away, many also when they are very many."""
+    return isinstance(route.response_model, type) and issubclass(route.response_model, CommandReceipt | RowResults)
 
 
 def row_problems_of(route: APIRoute) -> frozenset[ProblemType]:

@@ -18,6 +18,7 @@ from api import problem_types
 from api.problem_types import ProblemType, refusal_type
 from api.validation import Fault, faults_of, is_malformed, is_unknown_path
 from clock import ClockError
+from database import APPLICATION_ROLE
 from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
 from domain.refusals import refuse
@@ -217,6 +218,9 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
         # The driver calls it an internal error when a connection is cut while it turns from one state to another.
         case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
             return database_away()
+        case asyncpg.InvalidParameterValueError() if APPLICATION_ROLE in str(error):
+            # Nobody has migrated anything on this server yet: the role that connections take on is missing.
+            return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
         case UnreadableEvent():
@@ -296,6 +300,13 @@ _NOT_THIS_METHOD = Fault(
     "该地址不支持此方法。",
     "The Allow header and /docs list the methods.",
     "可用方法见 Allow 头和 /docs。",
+)
+_LARGE = Fault(
+    "body_too_large",
+    "The body has more than 4 MiB.",
+    "请求体超过 4 MiB。",
+    "Send fewer rows at once; of a file, copy the rows into the template, without pictures and further sheets.",
+    "请减少每次提交的行数；如为文件，请只把数据行复制到模板，去掉图片和其他工作表。",
 )
 _UNREADABLE = Fault(
     "unreadable",

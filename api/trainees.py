@@ -9,6 +9,7 @@ from fastapi import Body, Depends, Path, Query, Response
 from pydantic import BaseModel, Field, create_model
 
 from api import people
+from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.cases import Found
 from api.commands import Envelope
 from api.conditional import IfNoneMatch, Versions, answered, seen
@@ -22,13 +23,11 @@ from api.receipts import (
     CommandReceipt,
     Failed,
     Job,
+    ManyRows,
     RowResults,
-    Rows,
     TraineeNumber,
     answer_of,
-    answer_of_rows,
     parsed_row,
-    run_rows,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
@@ -311,11 +310,18 @@ def _add_routes(name: str, command: type[Command]) -> None:
 
         return await once.answer(run)
 
-    async def many(services: ServicesHere, once: OnceHere, body: Rows[row]) -> Response:  # type: ignore[valid-type]
-        async def run() -> Answer:
-            return await _run_many(services, once, command, row, body.items)
+    async def many(
+        services: ServicesHere,
+        once: OnceHere,
+        options: OptionsHere,
+        body: ManyRows[row],  # type: ignore[valid-type]
+    ) -> Response:
+        asked = meant(once, options)
 
-        return await once.answer(run)
+        async def run() -> Answer:
+            return await _run_many(services, asked, command, row, body.items, options)
+
+        return await asked.answer(run)
 
     routes.add_api_route(
         f"/{name}",
@@ -323,7 +329,8 @@ def _add_routes(name: str, command: type[Command]) -> None:
         methods=["POST"],
         operation_id=f"{operation}_trainees",
         summary=f"{summary} — for many",
-        description=f"{words} For up to 500 nominations at once, a result per row. Whose step it is: {whose}.",
+        description=f"{words} For up to 2,000 nominations at once, a result per row; more than 500 are carried out "
+        f"after the answer, as an operation. Whose step it is: {whose}.",
         response_model=RowResults,
         status_code=207,
         responses=documented(400, 409, 413, 415),
@@ -343,7 +350,7 @@ def _add_routes(name: str, command: type[Command]) -> None:
 
 
 async def _run_many(
-    services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any]
+    services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any], options: Options
 ) -> Answer:
     jobs: list[Job] = []
     failed: list[Failed] = []
@@ -357,8 +364,7 @@ async def _run_many(
         number, version = fields.pop("trainee"), fields.pop("version")
         expected = () if version is None else (version,)
         jobs.append(job_for(services, once, index, number, command.model_validate(fields), expected))
-    results = await run_rows(jobs)
-    return answer_of_rows([*results, *failed], services, once)
+    return await answer_of_jobs(services, once, jobs, failed, options)
 
 
 def job_for(services: Services, once: Once, index: int, number: str, command: Command, expected: Versions = ()) -> Job:

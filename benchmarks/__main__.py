@@ -2,13 +2,15 @@
 
 import sys
 
-from benchmarks import growth, imports, ledger, lifecycle, webhooks
+from benchmarks import api, growth, imports, ledger, lifecycle, nominations, webhooks
 
 BENCHMARKS = {
+    "api": api.main,
     "growth": growth.main,
     "imports": imports.main,
     "ledger": ledger.main,
     "lifecycle": lifecycle.main,
+    "nominations": nominations.main,
     "webhooks": webhooks.main,
 }
 

@@ -32,6 +32,10 @@ PATIENCE_S: Final = 180.0
 
 LONGEST_PAUSE_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.05
+KEPT: Final = 202
+KEPT_KIND: Final = "command"
+"""The kind of operation of commands that are kept while a part of the system is away."""
+
 PASSING_SLUGS: Final = frozenset({"request-in-flight"})
 MAX_READINGS: Final = 5
 """How often somebody looks again because a case has changed before his decision came."""
@@ -147,7 +151,23 @@ class FrontDoor:
         assert answer is not None, "the loop ends with an answer"
         if answer.status >= 500:
             raise UnexpectedAnswer(f"{method} {path} ({action})", answer.status, answer.body)
+        if answer.status == KEPT and answer.body.get("kind") == KEPT_KIND:
+            operation = await self.followed(f"/v1/operations/{answer.body['id']}", key)
+            return _row_answer(operation["outcome"])
         return answer
+
+    async def followed(self, operation: str, key: str) -> JSONObject:
+        """The operation once it has ended. Raises UnexpectedAnswer when that lasts longer than PATIENCE_S."""
+        gives_up = time.monotonic() + PATIENCE_S
+        pause_s = FIRST_PAUSE_S
+        while True:
+            answer = await self.send("GET", operation, key)
+            if not answer.accepted or (answer.body["finished_at"] is None and time.monotonic() > gives_up):
+                raise UnexpectedAnswer(f"GET {operation}: no end of it", answer.status, answer.body)
+            if answer.body["finished_at"] is not None:
+                return answer.body
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
 
 def _body_of(response: httpx2.Response) -> JSONObject:
@@ -265,13 +285,22 @@ class Desk:
             if answer.status != 207:
                 what = f"{self.organisation}: POST {path}, {len(rows)} rows"
                 raise UnexpectedAnswer(what, answer.status, answer.body)
-            answers = [_row_answer(item) for item in answer.body["items"]]
+            answers = [_row_answer(item) for item in await self._followed(answer.body["items"])]
             if all(each.status not in PASSING_STATUSES for each in answers) or time.monotonic() > gives_up:
                 break
             await asyncio.sleep(LONGEST_PAUSE_S)
         for row, each in zip(rows, answers, strict=True):
             self._judge(path, row, each)
         return answers
+
+    async def _followed(self, items: list[JSONObject]) -> list[JSONObject]:
+        """The rows of an answer, those that were kept for later with what they came to in the end."""
+        kept = {item["operation"] for item in items if item["status"] == KEPT}
+        came_to: dict[int, JSONObject] = {}
+        for operation in kept:
+            await self._door.followed(operation, self._key)
+            came_to |= {row["index"]: row async for row in self.pages(f"{operation}/rows")}
+        return [came_to.get(item["index"], item) if item["status"] == KEPT else item for item in items]
 
     def _judge(self, path: str, row: Row, answer: Answer) -> None:
         what = f"{row.action}: a row of POST {path}"

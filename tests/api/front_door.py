@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 from fastapi import FastAPI
 from temporalio.client import Client
@@ -22,9 +23,10 @@ from api.app import create_app
 from api.permissions import KeyRole, scopes_of
 from api.registry import issue_key
 from api.services import Services
-from clock import CACHE_S
+from clock import CACHE_S, create_demo_clock
 from domain.institution import InstitutionRegistered
 from domain.plan import Plan
+from migrations import migrate
 from projections.engine import Projector
 from settings import Settings
 from tests.api.described import check_described
@@ -187,6 +189,23 @@ async def running(settings: Settings, plan: Plan) -> AsyncIterator[API]:
                 api.keys[organisation] = await new_key(services, organisation, role)
             yield api
         await projector.close()
+
+
+@contextlib.asynccontextmanager
+async def prepared(
+    database_url: str, state_dir: Path, temporal_address: str, plan: Plan | None = None
+) -> AsyncIterator[API]:
+    """The API with a demo clock that stands at the first morning, and a task queue of its own for a worker."""
+    await migrate(database_url)
+    connection = await asyncpg.connect(database_url)
+    await create_demo_clock(connection, FIRST_MOMENT, DAYS_PER_SECOND)
+    # Earlier restrictions have no prefix of their own, and tests share one Temporal server.
+    await connection.execute("INSERT INTO app.number_series VALUES ('prior', $1)", secrets.randbelow(10**8))
+    await connection.close()
+    queue = f"test-{uuid4()}"
+    settings = settings_for(database_url, state_dir, temporal_address=temporal_address, clock="demo", task_queue=queue)
+    async with running(settings, plan or own_plan()) as api:
+        yield api
 
 
 async def new_key(services: Services, organisation: str, role: KeyRole, *scopes: str) -> str:

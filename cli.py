@@ -1,5 +1,6 @@
 """The `xunji` command: run the parts, look after them, and check what they say. `xunji COMMAND --help` tells more."""
 
+import gc
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +69,11 @@ def api(state: State = None) -> None:
     except SettingsError as error:
         fail(str(error))
     configure_logging("api", settings.log_format, settings.log_level)
-    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
+    application = create_app(settings)
+    # What the start has made stays: to look through it for garbage again and again would slow every request down.
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(application, host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
 
 
 @app.command()

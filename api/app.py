@@ -84,6 +84,7 @@ from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.judging import Judge
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -255,6 +256,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         cases=Cases(store, plans),
         registry=registry,
         people=PersonRecords(pool, store, vault, checkpoints),
+        trail=Trail(pool),
         checkpoints=checkpoints,
         temporal=link,
         inbox=inbox,

@@ -33,6 +33,7 @@ from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.judging import Judge
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings
 from signed_links import SignedLinks
 from spreadsheets.process import SpreadsheetProcesses
@@ -58,6 +59,7 @@ class Services:
     cases: Cases
     registry: Registry
     people: PersonRecords
+    trail: Trail
     checkpoints: Checkpoints
     temporal: TemporalLink
     inbox: Inbox

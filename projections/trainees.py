@@ -1,9 +1,9 @@
 """Nominations as people and processes ask for them. What an organisation asks for is limited to its own cases."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from domain.bulletin import CaseRecord
@@ -209,6 +209,14 @@ async def page(
 ) -> Page[TraineeRow]:
     """The viewer's nominations by number. Raises LimitOutOfRange."""
     return await query.page(database, TraineeRow, TABLE, wanted.where(viewer), key="number", after=after, limit=limit)
+
+
+async def page_of_columns(
+    database: Database, viewer: Actor, wanted: TraineeFilter, columns: Sequence[str], after: str, limit: int
+) -> Page[dict[str, Any]]:
+    """The same, of each only these columns. Raises LimitOutOfRange."""
+    where = wanted.where(viewer)
+    return await query.page_of_columns(database, columns, TABLE, where, key="number", after=after, limit=limit)
 
 
 async def count_by_phase(database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING) -> dict[str, int]:

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from api import (
     attendance,
+    attendance_imports,
     bulletins,
     campaign_commands,
     campaigns,
@@ -31,14 +32,16 @@ from api import (
     institutions,
     ledger,
     mailboxes,
-    nomination_import_work,
     nomination_imports,
+    nomination_rows,
     nominations,
     objections,
     operations,
+    outcome_imports,
     person_records,
     personal_reads,
     quotas,
+    registration_imports,
     restrictions,
     school_closures,
     substitutions,
@@ -88,6 +91,9 @@ ROUTERS: Final = (
     trainees.routes,
     nominations.routes,
     nomination_imports.routes,
+    registration_imports.routes,
+    attendance_imports.routes,
+    outcome_imports.routes,
     operations.routes,
     classes.routes,
     restrictions.routes,
@@ -124,7 +130,8 @@ ROUTERS: Final = (
     docs.routes,
 )
 
-OPERATIONS: Final = operations.Operations({nomination_import_work.KIND: nomination_import_work.carry_out})
+NOUNS: Final = (nomination_rows.NOUN, registration_imports.NOUN, attendance_imports.NOUN, outcome_imports.NOUN)
+OPERATIONS: Final = operations.Operations({each.kind: each.carry_out for each in NOUNS})
 
 
 def create_app(settings: Settings) -> FastAPI:

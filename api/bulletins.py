@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -100,10 +100,14 @@ class BulletinsOut(BaseModel):
     campaign: str
     as_of_sequence: int = Field(description="The sequence in the campaign's book that these figures rest on.")
     formulas_version: int
-    sha256: str | None = Field(description="Of both bulletins' exact figures; for the bureau.")
+    sha256: str | None = Field(description="Of both bulletins' exact figures; for the bureau and auditors.")
     counties: BulletinOut
     hosts: BulletinOut
     issued: list[IssuedOut]
+
+
+SEE_ALL: Final = frozenset({"bureau", "auditor"})
+"""Roles that are shown the exact figures of every organisation; another one is shown its own."""
 
 
 @routes.get("", operation_id="get_bulletins", summary="Read the bulletins", responses=documented(404))
@@ -124,7 +128,7 @@ async def get_bulletins(
         campaign=campaign,
         as_of_sequence=sequence,
         formulas_version=FORMULAS_VERSION,
-        sha256=bulletins_sha256(counties, hosts) if caller.role == "bureau" else None,
+        sha256=bulletins_sha256(counties, hosts) if caller.role in SEE_ALL else None,
         counties=_shown("counties", counties, caller),
         hosts=_shown("hosts", hosts, caller),
         issued=[IssuedOut.model_validate(each, from_attributes=True) for each in issued[:MAX_LIMIT]],
@@ -132,7 +136,7 @@ async def get_bulletins(
 
 
 def _shown(kind: BulletinKind, rows: Sequence[BulletinRow], caller: Caller) -> BulletinOut:
-    visible = [row for row in rows if caller.role == "bureau" or row.organisation == caller.organisation]
+    visible = [row for row in rows if caller.role in SEE_ALL or row.organisation == caller.organisation]
     return BulletinOut(
         kind=kind,
         columns=[ColumnOut.model_validate(each, from_attributes=True) for each in COLUMNS[kind]],

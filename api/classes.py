@@ -19,6 +19,7 @@ from api.receipts import (
     CommandReceipt,
     Day,
     Failed,
+    Instant,
     Job,
     RowResults,
     Rows,
@@ -97,11 +98,12 @@ class ClassOut(ClassItem):
 
 
 class RegistrationRow(BaseModel):
-    """A trainee who has arrived 报到."""
+    """A trainee who has arrived 报到; `arrived_at` is when, the moment of the request if it is left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trainee: TraineeNumber
+    arrived_at: Instant | None = None
 
 
 class OutcomeRow(BaseModel):
@@ -325,7 +327,8 @@ async def record_outcomes_of_class(
 
 
 def _registration(raw: object) -> tuple[str, Command]:
-    return parsed_row(RegistrationRow, raw).trainee, Register()
+    row = parsed_row(RegistrationRow, raw)
+    return row.trainee, Register(arrived_at=row.arrived_at)
 
 
 def _outcome(raw: object) -> tuple[str, Command]:

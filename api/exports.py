@@ -8,7 +8,7 @@ from fastapi import Depends, Query, Response
 from pydantic import BaseModel
 
 from api import bulletins, problem_types, restrictions, trainees
-from api.nomination_imports import DOWNLOAD, download
+from api.import_routes import DOWNLOAD, FormatHere, download
 from api.permissions import Caller
 from api.problems import Problem, documented
 from api.receipts import CampaignId, TraineeNumber
@@ -27,7 +27,6 @@ MAX_RESTRICTIONS: Final = 2_000
 """Each of them opens a person's sealed fields."""
 
 PAGE_ROWS: Final = 500
-FormatHere = Annotated[Format, Query(description="xlsx or csv")]
 PERSON: Final = ("name", "identity_number", "telephone")
 
 HEADINGS: Final[dict[str, str]] = {

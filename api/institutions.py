@@ -12,13 +12,14 @@ from api import problem_types
 from api.idempotency import COMMAND_NAMESPACE, Answer, Once, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, KeyRole, excess, scopes_of
-from api.problems import Problem, documented, not_found
+from api.problems import Problem, documented, not_found, refused
 from api.receipts import Instant
 from api.registry import Holder, KeyInUse, Recording, issue_key
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
-from domain.institution import InstitutionContactChanged, InstitutionRegistered, KeyRevoked
+from domain.institution import InstitutionContactChanged, InstitutionRegistered, KeyRevoked, Kind
+from domain.refusals import refuse
 from domain.trainee_messages import Code
 from domain.trainee_review_messages import Officer
 from projections import institutions as view
@@ -27,7 +28,6 @@ routes = router("/v1/institutions", "institutions")
 KEYS_LIMIT = 500
 """Keys of one organisation that are listed, the newest first."""
 
-Kind = Literal["bureau", "county", "school", "host"]
 InstitutionId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64, examples=["410181-s01"])]
 InPath = Annotated[InstitutionId, Path(description="The organisation's id.")]
 KeyInPath = Annotated[str, Path(pattern=r"^[a-z0-9]{16}$", description="The key's public id.")]
@@ -48,12 +48,16 @@ class InstitutionOut(BaseModel):
     suspended_until: date | None = Field(description="A suspended host plans no class before this day.")
 
 
-class NewSchool(BaseModel):
-    """A school that takes part. Its id begins with its county's: `410181-s01`."""
+class NewInstitution(BaseModel):
+    """A school that takes part, whose id begins with its county's (`410181-s01`), or an auditor (`audit-city`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9]{1,32}-s[0-9]{2,4}$", max_length=40, examples=["410181-s01"])]
+    id: Annotated[
+        str,
+        Field(pattern=r"^([a-z0-9]{1,32}-s[0-9]{2,4}|audit-[a-z]{2,24})$", max_length=40, examples=["410181-s01"]),
+    ]
+    kind: Literal["school", "auditor"] = "school"
     name_zh: Annotated[
         str,
         StringConstraints(strip_whitespace=True, min_length=2, max_length=100),
@@ -65,12 +69,20 @@ class NewSchool(BaseModel):
     def county(self) -> str:
         return self.id.rpartition("-s")[0]
 
+    @model_validator(mode="after")
+    def _id_tells_the_kind(self) -> Self:
+        if self.id.startswith("audit-") != (self.kind == "auditor"):
+            raise PydanticCustomError(
+                "id_of_kind", "an auditor's id begins with audit-, a school's with its county's id"
+            )
+        return self
+
 
 class RegisteredOut(BaseModel):
-    """A school that was registered now."""
+    """An organisation that was registered now."""
 
     id: str
-    kind: Literal["school"]
+    kind: Literal["school", "auditor"]
     name_zh: str
     parent: str
 
@@ -201,28 +213,41 @@ def _shown(row: view.InstitutionRow, caller: Caller) -> InstitutionOut:
 
 @routes.post(
     "",
-    operation_id="register_school",
-    summary="Register a school",
+    operation_id="register_institution",
+    summary="Register a school or an auditor",
     status_code=201,
     response_model=RegisteredOut,
     responses=documented(400, 409, 413, 415),
 )
-async def register_school(body: NewSchool, caller: Registrar, services: ServicesHere, once: OnceHere) -> Response:
-    """A county registers its own schools, the bureau anybody's. Counties and hosts come from the campaign's plan."""
+async def register_institution(
+    body: NewInstitution, caller: Registrar, services: ServicesHere, once: OnceHere
+) -> Response:
+    """A county registers its own schools, the bureau anybody's and auditors. Counties and hosts come from the plan."""
 
     async def run() -> Answer:
-        await _require_county(services, caller, body)
+        if body.kind == "auditor":
+            parent = _require_bureau(caller)
+        else:
+            await _require_county(services, caller, body)
+            parent = body.county
         registered = InstitutionRegistered(
-            id=body.id, kind="school", name_zh=body.name_zh, parent=body.county, email=body.email
+            id=body.id, kind=body.kind, name_zh=body.name_zh, parent=parent, email=body.email
         )
         await services.registry.register(registered, await recording_of(services, once))
-        shown = RegisteredOut(id=body.id, kind="school", name_zh=body.name_zh, parent=body.county)
+        shown = RegisteredOut(id=body.id, kind=body.kind, name_zh=body.name_zh, parent=parent)
         return Answer(shown.model_dump(), 201, {"Location": f"/v1/institutions/{body.id}"})
 
     return await once.answer(run)
 
 
-async def _require_county(services: Services, caller: Caller, school: NewSchool) -> None:
+def _require_bureau(caller: Caller) -> str:
+    """The bureau that the caller is. Raises Problem for anybody else: an auditor answers to nobody whom he audits."""
+    if caller.role != "bureau":
+        raise refused(refuse("not_your_part", roles="bureau"))
+    return caller.organisation
+
+
+async def _require_county(services: Services, caller: Caller, school: NewInstitution) -> None:
     if caller.role == "county" and caller.organisation != school.county:
         fault = Fault(
             "school_of_another_county",

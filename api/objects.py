@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.permissions import KeyRole
+from api.permissions import KEY_ROLES, KeyRole
 
 EVERY: Final = "every one"
 _OWN: Final = "its own"
@@ -24,7 +24,7 @@ class ObjectKind:
 
 
 def _everybodys(name: str) -> ObjectKind:
-    return ObjectKind(name, dict.fromkeys(("bureau", "county", "school", "host"), EVERY))
+    return ObjectKind(name, dict.fromkeys(KEY_ROLES, EVERY))
 
 
 _NOMINATION: Final[Mapping[KeyRole, str]] = {
@@ -34,6 +34,7 @@ _NOMINATION: Final[Mapping[KeyRole, str]] = {
     "host": "those assigned to it",
 }
 _SENT: Final[Mapping[KeyRole, str]] = {"county": "those it sent itself", "school": "those it sent itself"}
+_SENT_BY_HOST: Final[Mapping[KeyRole, str]] = {"host": "those it sent itself"}
 _ANYBODYS_OWN: Final[Mapping[KeyRole, str]] = dict.fromkeys(("bureau", "county", "school", "host"), _OWN)
 
 OBJECTS: Final[Mapping[str, ObjectKind]] = {
@@ -51,7 +52,9 @@ OBJECTS: Final[Mapping[str, ObjectKind]] = {
     "/v1/restrictions/{number}": ObjectKind(
         "restriction", {"bureau": EVERY, "county": "from its nominations", "school": "from its nominations"}
     ),
-    "/v1/quotas/{number}": ObjectKind("quota line", {"bureau": EVERY, "county": "given to it or by it"}),
+    "/v1/quotas/{number}": ObjectKind(
+        "quota line", {"bureau": EVERY, "county": "given to it or by it", "auditor": EVERY}
+    ),
     "/v1/campaigns/{campaign}": _everybodys("campaign"),
     "/v1/institutions/{institution}": ObjectKind(
         "organisation",
@@ -60,13 +63,17 @@ OBJECTS: Final[Mapping[str, ObjectKind]] = {
             "county": "bureau, hosts, itself and its schools; it changes its schools and itself",
             "school": "bureau, hosts, its county and itself",
             "host": "bureau, hosts and itself",
+            "auditor": EVERY,
         },
     ),
     "/v1/institutions/{institution}/keys/{key_id}": ObjectKind(
-        "key", {"bureau": EVERY, "county": "its own and its schools'", "school": _OWN, "host": _OWN}
+        "key", {"bureau": EVERY, "county": "its own and its schools'", "school": _OWN, "host": _OWN, "auditor": _OWN}
     ),
     "/v1/people/{id}": ObjectKind("person", {"bureau": EVERY}),
     "/v1/nomination-imports/{id}": ObjectKind("nomination import", _SENT),
+    "/v1/registration-imports/{id}": ObjectKind("registration import", _SENT_BY_HOST),
+    "/v1/attendance-imports/{id}": ObjectKind("attendance import", _SENT_BY_HOST),
+    "/v1/outcome-imports/{id}": ObjectKind("outcome import", _SENT_BY_HOST),
     "/v1/operations/{operation}": ObjectKind("operation", _ANYBODYS_OWN),
     "/v1/webhook-endpoints/{endpoint}": ObjectKind("webhook endpoint", _ANYBODYS_OWN),
     "/v1/mailboxes/{organisation}": ObjectKind("mailbox", {"bureau": EVERY}),

@@ -11,11 +11,13 @@ from typing import Final, Literal
 from domain import campaign, quota, restriction, trainee, training_class
 from domain.decision import Actor, Command, Step
 
-KeyRole = Literal["bureau", "county", "school", "host"]
-KEY_ROLES: Final[tuple[KeyRole, ...]] = ("bureau", "county", "school", "host")
+KeyRole = Literal["bureau", "county", "school", "host", "auditor"]
+KEY_ROLES: Final[tuple[KeyRole, ...]] = ("bureau", "county", "school", "host", "auditor")
 ProcessWithCommands = Literal["trainee", "class", "restriction", "quota", "campaign"]
 
 _EVERYBODY: Final = frozenset(KEY_ROLES)
+_TAKING_PART: Final = _EVERYBODY - {"auditor"}
+_BOOKKEEPERS: Final = frozenset[KeyRole]({"bureau", "auditor"})
 _COUNTIES: Final = frozenset[KeyRole]({"bureau", "county"})
 _NOMINATORS: Final = frozenset[KeyRole]({"county", "school"})
 _NOT_HOSTS: Final = frozenset[KeyRole]({"bureau", "county", "school"})
@@ -25,7 +27,7 @@ _HOSTS: Final = frozenset[KeyRole]({"host"})
 SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "campaigns:read": _EVERYBODY,
     "campaigns:write": _BUREAU,
-    "quotas:read": _COUNTIES,
+    "quotas:read": _COUNTIES | {"auditor"},
     "quotas:write": _COUNTIES,
     "institutions:read": _EVERYBODY,
     "institutions:write": _COUNTIES,
@@ -33,23 +35,23 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "keys:read": _EVERYBODY,
     "keys:write": _COUNTIES,
     "nominations:write": _NOMINATORS,
-    "operations:read": _EVERYBODY,
-    "trainees:read": _EVERYBODY,
-    "trainees:write": _EVERYBODY,
+    "operations:read": _TAKING_PART,
+    "trainees:read": _TAKING_PART,
+    "trainees:write": _TAKING_PART,
     "training-days:read": _BUREAU,
-    "classes:read": _EVERYBODY,
+    "classes:read": _TAKING_PART,
     "classes:write": _HOSTS,
     "people:read": _BUREAU,
     "people:write": _BUREAU,
     "restrictions:read": _NOT_HOSTS,
     "restrictions:write": _NOT_HOSTS,
-    "bulletins:read": frozenset({"bureau", "county", "host"}),
-    "webhooks:read": _EVERYBODY,
-    "webhooks:write": _EVERYBODY,
+    "bulletins:read": frozenset({"bureau", "county", "host", "auditor"}),
+    "webhooks:read": _TAKING_PART,
+    "webhooks:write": _TAKING_PART,
     "mailboxes:read": _BUREAU,
     "mailboxes:write": _BUREAU,
     "ledger:audit": _EVERYBODY,
-    "audit:read": _BUREAU,
+    "audit:read": _BOOKKEEPERS,
     "clock:read": _EVERYBODY,
     "clock:write": _BUREAU,
 }

@@ -186,6 +186,7 @@ REFUSALS: dict[str, ProblemType] = {
         ("leave_document_missing", 422, "The leave's document is missing", "缺少请假证明"),
         ("evidence_missing", 422, "The absence's evidence is missing", "缺少未报到证明"),
         ("units_exceed_session", 422, "More units than the session has", "学时超过该时段"),
+        ("arrival_time_wrong", 422, "The time of arrival is wrong", "报到时间有误"),
         ("mark_time_wrong", 422, "The mark's time is wrong", "记录时间有误"),
         ("correction_without_evidence", 422, "A correction needs evidence", "更正缺少证据"),
         ("ineffective_repeat", 422, "Completed in this cycle already", "本周期内已结业"),

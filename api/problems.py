@@ -277,7 +277,7 @@ def _of_status(error: HTTPException) -> Problem:
         case 400:
             return Problem(problem_types.MALFORMED, _UNREADABLE, headers=headers)
         case 413:
-            return Problem(problem_types.TOO_LARGE, _UNREADABLE, headers=headers)
+            return Problem(problem_types.TOO_LARGE, _LARGE, headers=headers)
     return internal_error()
 
 
@@ -294,6 +294,13 @@ _NOT_THIS_METHOD = Fault(
     "该地址不支持此方法。",
     "The Allow header and /docs list the methods.",
     "可用方法见 Allow 头和 /docs。",
+)
+_LARGE = Fault(
+    "body_too_large",
+    "The body has more than 4 MiB.",
+    "请求体超过 4 MiB。",
+    "Send fewer rows at once; of a file, copy the rows into the template, without pictures and further sheets.",
+    "请减少每次提交的行数；如为文件，请只把数据行复制到模板，去掉图片和其他工作表。",
 )
 _UNREADABLE = Fault(
     "unreadable",

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-Role = Literal["bureau", "county", "school", "host", "system", "teacher"]
+Role = Literal["bureau", "county", "school", "host", "auditor", "system", "teacher"]
 """`teacher`: the person himself, through a signed link that serves one purpose."""
 
 

@@ -8,11 +8,13 @@ from typing import ClassVar, Literal
 
 from domain.decision import Event, EventCatalogue
 
-Kind = Literal["bureau", "county", "school", "host"]
+Kind = Literal["bureau", "county", "school", "host", "auditor"]
 
 
 class InstitutionRegistered(Event):
-    """An organisation takes part: the bureau, a county (or another recipient of quotas), a school or a host."""
+    """An organisation takes part: the bureau, a county (or another recipient of quotas), a school, a host, or an
+    auditor (审计), who only reads.
+    """
 
     type: ClassVar[str] = "institution.registered"
     id: str

@@ -46,8 +46,8 @@ class InstitutionRow:
 
 
 def _seen_by(viewer: Actor) -> Where:
-    """Everybody sees the bureau, the hosts, himself, what stands above him, and what stands below him."""
-    if viewer.role in ("bureau", "system"):
+    """Everybody sees the bureau, the hosts, himself, and what stands above or below him; bureau and auditor see all."""
+    if viewer.role in ("bureau", "auditor", "system"):
         return Where()
     own = viewer.organisation
     return Where().that(_VISIBLE, own, own, own)

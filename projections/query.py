@@ -47,12 +47,12 @@ class Where:
                 self.that(f'"{column}" = ?', value)
         return self
 
-    def own(self, viewer: Actor, column_by_role: dict[str, str]) -> "Where":
+    def own(self, viewer: Actor, column_by_role: dict[str, str], *, audited: bool = False) -> "Where":
         """Only the rows of the viewer's organisation, found by the column of its role; none for a role without one.
 
-        The bureau and the system see every row.
+        The bureau and the system see every row, an auditor those of tables without persons (`audited`).
         """
-        if viewer.role in ("bureau", "system"):
+        if viewer.role in ("bureau", "system") or (audited and viewer.role == "auditor"):
             return self
         column = column_by_role.get(viewer.role)
         return self.that(f'"{column}" = ?', viewer.organisation) if column else self.that("false")

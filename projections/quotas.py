@@ -75,7 +75,7 @@ class QuotaUse:
 
 async def get(database: Database, ledger: Ledger, viewer: Actor, campaign: str, line: str) -> QuotaUse | None:
     """The line with its use, or None when there is none or when it is another recipient's."""
-    where = Where().own(viewer, OWN).equal(key=quota_key(campaign, line))
+    where = Where().own(viewer, OWN, audited=True).equal(key=quota_key(campaign, line))
     row = await query.one(database, QuotaRow, TABLE, where)
     if row is None:
         return None
@@ -95,7 +95,7 @@ async def page(
     limit: int = 100,
 ) -> Page[QuotaUse]:
     """The viewer's lines of a campaign with their use, by key. Raises LimitOutOfRange."""
-    where = Where().own(viewer, OWN)
+    where = Where().own(viewer, OWN, audited=True)
     where.equal(campaign=campaign, project_type=project_type, recipient=recipient)
     rows = await query.page(database, QuotaRow, TABLE, where, key="key", after=after, limit=limit)
     counters = await _counters(ledger, campaign)

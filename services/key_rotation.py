@@ -45,10 +45,10 @@ WHERE 'idempotency:' || concat_ws(E'\\n', organisation, operation, key) = $1 AND
 """
 
 _IMPORTS: Final = """
-SELECT 'nomination-import:' || id AS place, key_sealed AS sealed FROM app.nomination_imports ORDER BY 1 LIMIT $1
+SELECT kind || ':' || id AS place, key_sealed AS sealed FROM app.imports ORDER BY 1 LIMIT $1
 """
 _IMPORT_RESEALED: Final = """
-UPDATE app.nomination_imports SET key_sealed = $3 WHERE 'nomination-import:' || id = $1 AND key_sealed = $2
+UPDATE app.imports SET key_sealed = $3 WHERE kind || ':' || id = $1 AND key_sealed = $2
 """
 
 # What was handled is sealed no more.

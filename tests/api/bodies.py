@@ -5,8 +5,8 @@ from typing import Any
 from api.permissions import ProcessWithCommands, commands_of_people
 from api.routing import KeyRoute
 from spreadsheets.writing import XLSX
-from tests.api.front_door import API, COUNTY, OTHER_SCHOOL
-from tests.api.nomination_files import as_file, row
+from tests.api.front_door import API, COUNTY, HOST, OTHER_SCHOOL
+from tests.api.nomination_files import as_file, as_text, row
 from tests.api.nominations import nomination
 from tests.api.test_permissions import UUID_TEXT, body_of
 from tests.api.test_quotas import BODIES as QUOTA_BODIES
@@ -33,6 +33,10 @@ def request_for(api: API, route: KeyRoute, trainee: str) -> dict[str, Any]:
             "headers": {"Content-Type": XLSX},
             "params": {"campaign": api.plan.id},
         }
+    if operation in _ABOUT_A_CLASS:
+        about: dict[str, Any] = {"params": {"training_class": f"{api.plan.number_prefix}-c-{HOST}-99"}}
+        content = as_text(row(90)) if "GET" not in (route.methods or ()) else None
+        return about | ({"content": content, "headers": {"Content-Type": "text/csv"}} if content else {})
     if "GET" in (route.methods or ()):
         return {"params": _QUERIES.get(operation, {}) | _campaign_query(api, operation)}
     body = _body(api, route, operation, trainee)
@@ -80,7 +84,7 @@ def _own_bodies(api: API, trainee: str) -> dict[str, dict[str, Any] | None]:
         "substitute_trainee": {"reason": "ill", "stage": "primary", "subject": "chinese", "person": person},
         "reopen_campaign": {"county": COUNTY, "until": "2022-10-01T00:00:00Z", "reason": "水灾"},
         "remove_host_campaign": {"host": "h001", "reason": "场地"},
-        "register_school": {"id": f"{COUNTY}-s77", "name_zh": "第七十七小学", "email": "s77@example.invalid"},
+        "register_institution": {"id": f"{COUNTY}-s77", "name_zh": "第七十七小学", "email": "s77@example.invalid"},
         "change_contact": {"email": "new@example.invalid"},
         "issue_key": {},
         "revoke_key": None,
@@ -114,6 +118,16 @@ _QUERIES: dict[str, dict[str, Any]] = {
     "prove_inclusion": {"sequence": 1, "size": 1},
     "prove_consistency": {"from": 1, "to": 1},
 }
+_ABOUT_A_CLASS = frozenset(
+    {
+        "import_registrations",
+        "import_attendance",
+        "import_outcomes",
+        "get_registration_template",
+        "get_attendance_template",
+        "get_outcome_template",
+    }
+)
 _ABOUT_A_CAMPAIGN = frozenset(
     {
         "list_quotas",

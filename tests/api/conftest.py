@@ -1,11 +1,13 @@
 """The API for a test: without Temporal, or with a worker and an open campaign."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
 from temporalio.client import Client
 
+from domain.plan import Plan, Training
 from migrations import migrate
 from tests.api.front_door import (
     API,
@@ -28,11 +30,29 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
         yield api
 
 
+@contextlib.asynccontextmanager
+async def _open(
+    database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client, plan: Plan
+) -> AsyncIterator[API]:
+    async with prepared(database_url, tmp_path, temporal_dev_server, plan) as api, working(api, temporal_client):
+        await open_campaign(api)
+        yield api
+
+
 @pytest_asyncio.fixture
 async def stack(
     database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client
 ) -> AsyncIterator[API]:
     """The API with Temporal, a worker and a demo clock that stands at the first morning; the campaign is open."""
-    async with prepared(database_url, tmp_path, temporal_dev_server) as api, working(api, temporal_client):
-        await open_campaign(api)
+    async with _open(database_url, tmp_path, temporal_dev_server, temporal_client, own_plan()) as api:
+        yield api
+
+
+@pytest_asyncio.fixture
+async def asking(
+    database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client
+) -> AsyncIterator[API]:
+    """The same with a plan that asks for four fifths of the units."""
+    plan = own_plan().model_copy(update={"training": Training(attendance_percent=80)})
+    async with _open(database_url, tmp_path, temporal_dev_server, temporal_client, plan) as api:
         yield api

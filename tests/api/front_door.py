@@ -35,6 +35,7 @@ from worker import create_worker
 BUREAU, COUNTY, OTHER_COUNTY = "zzedu", "410181", "410182"
 SCHOOL, OTHER_SCHOOL = "410181-s01", "410182-s01"
 HOST, OTHER_HOST = "h001", "h002"
+AUDITOR = "audit-city"
 ROLE_OF: dict[str, KeyRole] = {
     BUREAU: "bureau",
     COUNTY: "county",
@@ -43,6 +44,7 @@ ROLE_OF: dict[str, KeyRole] = {
     OTHER_SCHOOL: "school",
     HOST: "host",
     OTHER_HOST: "host",
+    AUDITOR: "auditor",
 }
 PARENT_OF = {
     COUNTY: BUREAU,
@@ -172,7 +174,9 @@ async def running(settings: Settings, plan: Plan) -> AsyncIterator[API]:
 
 
 @contextlib.asynccontextmanager
-async def prepared(database_url: str, state_dir: Path, temporal_address: str, **changes: Any) -> AsyncIterator[API]:
+async def prepared(
+    database_url: str, state_dir: Path, temporal_address: str, plan: Plan | None = None
+) -> AsyncIterator[API]:
     """The API with a demo clock that stands at the first morning, and a task queue of its own for a worker."""
     await migrate(database_url)
     connection = await asyncpg.connect(database_url)
@@ -181,10 +185,8 @@ async def prepared(database_url: str, state_dir: Path, temporal_address: str, **
     await connection.execute("INSERT INTO app.number_series VALUES ('prior', $1)", secrets.randbelow(10**8))
     await connection.close()
     queue = f"test-{uuid4()}"
-    settings = settings_for(
-        database_url, state_dir, temporal_address=temporal_address, clock="demo", task_queue=queue, **changes
-    )
-    async with running(settings, own_plan()) as api:
+    settings = settings_for(database_url, state_dir, temporal_address=temporal_address, clock="demo", task_queue=queue)
+    async with running(settings, plan or own_plan()) as api:
         yield api
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from api.permissions import scopes_of
-from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY, OTHER_SCHOOL, SCHOOL, new_key
+from tests.api.front_door import API, AUDITOR, BUREAU, COUNTY, HOST, OTHER_COUNTY, OTHER_SCHOOL, SCHOOL, new_key
 from tests.api.test_idempotency import school
 
 
@@ -32,7 +32,7 @@ async def test_everybody_sees_what_is_above_and_below_him(api: API) -> None:
         assert page["next"] is None
         return {each["id"] for each in page["items"]}
 
-    assert await seen_by(BUREAU) == set(api.keys)
+    assert await seen_by(BUREAU) == await seen_by(AUDITOR) == set(api.keys)
     assert await seen_by(COUNTY) == {BUREAU, COUNTY, SCHOOL, HOST, "h002"}
     assert await seen_by(HOST) == {BUREAU, HOST, "h002"}
     assert (await api.get(COUNTY, f"/v1/institutions/{OTHER_SCHOOL}")).status_code == 404
@@ -126,3 +126,29 @@ async def test_a_forgotten_request_for_a_key_never_shows_a_key_that_does_not_wor
     third = await api.post(COUNTY, path, {}, key="k1")
     assert (third.status_code, api.problem(third)) == (409, "already-exists")
     assert (await api.http.get("/v1/clock", headers=headers)).status_code == 200
+
+
+AUDIT_OFFICE = {
+    "id": "audit-province", "kind": "auditor", "name_zh": "河南省审计厅", "email": "audit@example.invalid"
+}  # fmt: skip
+
+
+async def test_the_bureau_registers_an_auditor_who_reads_books_and_figures_and_no_person(api: API) -> None:
+    response = await api.post(BUREAU, "/v1/institutions", AUDIT_OFFICE)
+    assert (response.status_code, response.json()["kind"], response.json()["parent"]) == (201, "auditor", BUREAU)
+    issued = (await api.post(BUREAU, "/v1/institutions/audit-province/keys", {})).json()
+    assert issued["scopes"] == list(scopes_of("auditor"))
+    headers = {"Authorization": f"Bearer {issued['key']}"}
+    for path in ("/v1/institutions", "/v1/personal-reads", "/v1/campaigns"):
+        assert (await api.http.get(path, headers=headers)).status_code == 200, path
+    for path in ("/v1/trainees", "/v1/people/" + "0" * 8 + "-0000-4000-8000-" + "0" * 12, "/v1/restrictions"):
+        assert (await api.http.get(path, headers=headers)).status_code == 403, path
+
+
+async def test_nobody_else_registers_an_auditor_and_the_id_tells_the_kind(api: API) -> None:
+    response = await api.post(COUNTY, "/v1/institutions", AUDIT_OFFICE)
+    assert (response.status_code, api.problem(response)) == (403, "not-your-part")
+    for wrong in (AUDIT_OFFICE | {"id": "410181-s08"}, school() | {"id": "audit-school"}):
+        response = await api.post(BUREAU, "/v1/institutions", wrong)
+        assert (response.status_code, api.problem(response)) == (422, "invalid-request"), wrong
+    assert not await api.services.ledger.read_stream("institutions", "institution/audit-province")

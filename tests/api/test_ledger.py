@@ -12,7 +12,7 @@ from ledger.proofs import ConsistencyProof, InclusionProof, ProofRejected, check
 from ledger.rotation import rotate
 from ledger_trust import checkpoint_directory, keyring_of, public_key_text, read_public_key, sealer_of
 from settings import key_bytes
-from tests.api.front_door import API, BUREAU, COUNTY, HOST, new_key
+from tests.api.front_door import API, AUDITOR, BUREAU, COUNTY, HOST, new_key
 
 BOOK = "institutions"
 PROOFS = f"/v1/ledger/{BOOK}/proofs"
@@ -88,7 +88,7 @@ async def test_a_proof_holds_hashes_and_nothing_of_an_event(api: API) -> None:
 
 async def test_an_auditors_key_opens_proofs_and_nothing_else(api: API) -> None:
     await sealed(api)
-    issued = await api.post(BUREAU, f"/v1/institutions/{BUREAU}/keys", {"scopes": ["ledger:audit"]})
+    issued = await api.post(BUREAU, f"/v1/institutions/{AUDITOR}/keys", {"scopes": ["ledger:audit"]})
     assert issued.status_code == 201, issued.text
     api.keys["auditor"] = issued.json()["key"]
     assert (await api.get("auditor", f"{PROOFS}/inclusion?sequence=1")).status_code == 200

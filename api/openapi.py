@@ -114,7 +114,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         }
     }
     schemas["Notice"] = notice_schema()
-    _refer_to_rows(schemas)
+    _name_rows(schemas)
     document["webhooks"] = webhooks_described()
     components["headers"] = {"ETag": ETAG_HEADER}
     components["schemas"] = dict(sorted(schemas.items()))
@@ -126,12 +126,17 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     return document
 
 
-def _refer_to_rows(schemas: dict[str, Any]) -> None:
-    """The rows of a body are described by name: pydantic writes out what it leaves to be validated row by row."""
-    for name, schema in schemas.items():
-        row = name.removeprefix("Rows_").removesuffix("_")
-        if name.startswith("Rows_") and row in schemas:
-            schema["properties"]["items"]["items"] = {"$ref": f"#/components/schemas/{row}"}
+def _name_rows(schemas: dict[str, Any]) -> None:
+    """Give the rows of bulk requests a schema of their own each: pydantic writes out in place what is validated later,
+    and generators of clients then make up names for it.
+    """
+    for schema in list(schemas.values()):
+        items = schema.get("properties", {}).get("items", {})
+        row = items.get("items", {})
+        if row.get("type") == "object" and "title" in row:
+            known = schemas.setdefault(row["title"], row)
+            assert known == row, f"two rows are called {row['title']}"
+            items["items"] = {"$ref": f"#/components/schemas/{row['title']}"}
 
 
 def _finish(path: dict[str, Any], route: APIRoute) -> None:
@@ -157,7 +162,7 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
                 parameter["required"] = True
                 parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT}
         scope = next(_scopes(route.dependant), None)
-        if scope is not None:
+        if scope:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
 
 

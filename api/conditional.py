@@ -83,6 +83,9 @@ IfNoneMatch = Annotated[
 """The parameter of a route that reads one thing with a stream."""
 
 
+IF_MATCH: Final = '^"[0-9]{1,18}([.][0-9a-f]{8})?"$'
+"""The form of an `If-Match` as the description has it; a list, a weak tag and `*` are taken as well."""
+
 ETAG_HEADER: Final[Mapping[str, Any]] = {
     "description": "The version of the thing's stream, in quotes; followed by a digest where the answer shows more "
     "than its stream.",

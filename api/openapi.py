@@ -14,9 +14,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from api import problem_types as types
-from api.conditional import ETAG_HEADER
+from api.conditional import ETAG_HEADER, IF_MATCH
 from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
+from api.openapi_links import add_links
 from api.permissions import SCOPES
 from api.problem_examples import examples
 from api.problem_finder import may_be_kept, problems_of, row_problems_of
@@ -122,6 +123,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     for route in routes:
         _finish(document["paths"].get(route.path_format, {}), route)
     shown = {type_.slug for route in routes for type_ in problems_of(route)}
+    add_links(document)
     components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document
 
@@ -160,7 +162,7 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
             if parameter["name"] == "Idempotency-Key":
                 # Its absence is a problem of its own, so it is optional for FastAPI only.
                 parameter["required"] = True
-                parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT}
+                parameter["schema"] = {"type": "string", "pattern": f"^[!-~]{{1,{KEY_LIMIT}}}$"}
         scope = next(_scopes(route.dependant), None)
         if scope:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
@@ -228,7 +230,7 @@ def _add_preconditions(operation: dict[str, Any], dependant: Dependant) -> None:
         }
     for precondition in preconditions(dependant):
         named["If-Match"]["required"] = precondition.required
-        named["If-Match"]["schema"] = {"type": "string"}
+        named["If-Match"]["schema"] = {"type": "string", "pattern": IF_MATCH}
 
 
 def _scopes(dependant: Dependant) -> Iterator[str]:

@@ -1,9 +1,12 @@
 """One way to reach Temporal, and the search attributes that operators filter by."""
 
-from typing import Self
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import Any, Self, TypeVar
 
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.client import Client
+from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
 
@@ -47,3 +50,39 @@ async def connect(settings: Settings) -> Client:
         namespace=settings.temporal_namespace,
         data_converter=data_converter,
     )
+
+
+_Result = TypeVar("_Result")
+
+
+async def update_with_start(
+    client: Client,
+    update: str,
+    message: object,
+    *,
+    start: WithStartWorkflowOperation[Any, Any],
+    id: str,  # noqa: A002
+    result_type: type[_Result],
+    rpc_timeout: timedelta | None = None,
+) -> _Result:
+    """Send an Update, starting its workflow if need be; its result. Raises what the SDK raises."""
+    try:
+        result: _Result = await client.execute_update_with_start_workflow(
+            update, message, start_workflow_operation=start, id=id, result_type=result_type, rpc_timeout=rpc_timeout
+        )
+    except BaseException:
+        await _forget(start)
+        raise
+    return result
+
+
+async def _forget(start: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Take the failure that the SDK keeps for whoever asks for the handle: nobody will, and a failure that is never
+    taken is an error in the log, moments later and without a word of where it came from.
+    """
+    asking = asyncio.ensure_future(start.workflow_handle())
+    asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)
+    if not asking.done():
+        asking.cancel()

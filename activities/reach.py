@@ -6,25 +6,10 @@ from typing import Any, Protocol
 from uuid import UUID, uuid5
 
 from temporalio import activity
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowUpdateFailedError,
-)
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.client import Client
 
-from domain.decision import SYSTEM
-from workflows.messages import (
-    REFUSED,
-    WORKFLOW_TYPES,
-    CommandMessage,
-    ProcessStart,
-    Reached,
-    ReachTrainees,
-    Receipt,
-    workflow_id,
-)
+from activities.commanding import TraineeCommands
+from workflows.messages import Reached, ReachTrainees
 
 PAGE = 200
 CONCURRENCY = 8
@@ -45,9 +30,8 @@ class ReachActivities:
     """Sends a command to every trainee found in certain phases."""
 
     def __init__(self, client: Client, pages: TraineePages, task_queue: str) -> None:
-        self._client = client
+        self._commands = TraineeCommands(client, task_queue)
         self._pages = pages
-        self._task_queue = task_queue
 
     def all(self) -> Sequence[Any]:
         """What the worker registers."""
@@ -71,24 +55,12 @@ class ReachActivities:
 
     async def _send(self, gate: asyncio.Semaphore, request: ReachTrainees, number: str, phase: str) -> bool:
         command = request.command_by_phase[phase]
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW_TYPES["trainee"],
-            ProcessStart(number=number, campaign=request.campaign),
-            id=workflow_id("trainee", number),
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
         async with gate:
-            try:
-                await self._client.execute_update_with_start_workflow(
-                    command,
-                    CommandMessage(actor=SYSTEM, body={}, digest="", correlation_id=request.causation),
-                    id=str(uuid5(REACH_NAMESPACE, f"{request.causation}:{command}:{number}")),
-                    start_workflow_operation=start,
-                    result_type=Receipt,
-                )
-            except WorkflowUpdateFailedError as error:
-                if isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED:
-                    return False
-                raise
-        return True
+            refusal = await self._commands.send(
+                request.campaign,
+                number,
+                command,
+                command_id=str(uuid5(REACH_NAMESPACE, f"{request.causation}:{command}:{number}")),
+                correlation_id=request.causation,
+            )
+        return refusal is None

@@ -5,22 +5,11 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from temporalio import activity
-from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.client import Client
 
-from domain.decision import SYSTEM, Refusal
+from activities.commanding import TraineeCommands
 from domain.trainee_seat_messages import OfferSeat
-from workflows.messages import (
-    REFUSED,
-    WORKFLOW_TYPES,
-    CommandMessage,
-    FillSeats,
-    ProcessStart,
-    Receipt,
-    SeatsFilled,
-    workflow_id,
-)
+from workflows.messages import FillSeats, SeatsFilled
 
 PAGE = 100
 MAX_OFFERS = 10_000
@@ -38,9 +27,8 @@ class WaitingActivities:
     """One offer per free seat: the offer's own append claims the seat, so a repetition can't make two of one."""
 
     def __init__(self, client: Client, lists: WaitingLists, task_queue: str) -> None:
-        self._client = client
+        self._commands = TraineeCommands(client, task_queue)
         self._lists = lists
-        self._task_queue = task_queue
 
     def all(self) -> Sequence[Any]:
         """What the worker registers."""
@@ -67,27 +55,15 @@ class WaitingActivities:
         return SeatsFilled(offered=offered)
 
     async def _offer(self, request: FillSeats, number: str) -> bool:
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW_TYPES["trainee"],
-            ProcessStart(number=number, campaign=request.campaign),
-            id=workflow_id("trainee", number),
-            task_queue=self._task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        refusal = await self._commands.send(
+            request.campaign,
+            number,
+            OfferSeat.name,
+            # A new id for every offer: one that was refused while no seat was left must not stay refused, and who has
+            # an offer already refuses the next.
+            command_id=str(uuid4()),
+            correlation_id=f"quota/{request.line}",
         )
-        try:
-            await self._client.execute_update_with_start_workflow(
-                OfferSeat.name,
-                CommandMessage(actor=SYSTEM, body={}, digest="", correlation_id=f"quota/{request.line}"),
-                # A new id for every attempt: one that was refused while no seat was left must not stay refused, and
-                # who has an offer already refuses the next.
-                id=str(uuid4()),
-                start_workflow_operation=start,
-                result_type=Receipt,
-            )
-        except WorkflowUpdateFailedError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED:
-                code = Refusal.model_validate(error.cause.details[0]).code
-                activity.logger.info("no seat offered", extra={"number": number, "code": code})
-                return False
-            raise
-        return True
+        if refusal is not None:
+            activity.logger.info("no seat offered", extra={"number": number, "code": refusal.code})
+        return refusal is None

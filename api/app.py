@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from api import (
     certificates,
     classes,
     clock,
+    deliveries,
     docs,
     duties,
     events,
@@ -45,6 +47,7 @@ from api import (
     registration_imports,
     restrictions,
     school_closures,
+    sign_in,
     substitutions,
     trainees,
     training_days,
@@ -53,6 +56,7 @@ from api import (
     webhook_endpoints,
     witness,
 )
+from api.accounts import Accounts
 from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
@@ -62,12 +66,14 @@ from api.gate import Gate
 from api.idempotency import sweep_for_ever
 from api.inbox import Inbox
 from api.numbers import Numbers
+from api.oidc import Provider
 from api.openapi import describe
 from api.personal import NotingVault
 from api.problems import add_problem_handlers
 from api.rate_limits import Limit, RateLimits
 from api.registry import Registry
 from api.services import Services
+from api.sessions import Sessions
 from clock import clock_for
 from database import application_pool
 from event_schemas import SCHEMAS
@@ -78,6 +84,7 @@ from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.judging import Judge
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -125,10 +132,13 @@ ROUTERS: Final = (
     webhook_deliveries.routes,
     events.routes,
     mailboxes.routes,
+    deliveries.routes,
     ledger.routes,
     ledger.proofs,
     witness.routes,
     clock.routes,
+    sign_in.routes,
+    sign_in.callback_routes,
     health.routes,
     docs.routes,
 )
@@ -209,6 +219,16 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     checkpoints = Checkpoints(pool)
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
+    registry = Registry(store)
+    sessions = Sessions(
+        pool,
+        settings.public_url,
+        lasts=timedelta(hours=settings.session_hours),
+        idle=timedelta(minutes=settings.session_idle_minutes),
+    )
+    provider = _provider(settings)
+    if provider is not None:
+        stack.push_async_callback(provider.close)
     link = TemporalLink(partial(connect, settings))
     box = SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys))
     inbox = Inbox(pool, box)
@@ -228,11 +248,15 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         clock=clock_for(settings.clock, pool),
         keys=keys,
         limits=limits,
-        gate=Gate(keys, limits),
+        sessions=sessions,
+        accounts=Accounts(pool, registry),
+        provider=provider,
+        gate=Gate(keys, sessions, limits),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
-        registry=Registry(store),
+        registry=registry,
         people=PersonRecords(pool, store, vault, checkpoints),
+        trail=Trail(pool),
         checkpoints=checkpoints,
         temporal=link,
         inbox=inbox,
@@ -244,6 +268,15 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         links=SignedLinks(key_bytes(settings.link_key), settings.public_url),
         witness=witness_service_of(settings, pool),
     )
+
+
+def _provider(settings: Settings) -> Provider | None:
+    """The provider of the settings, if they name one."""
+    if not settings.oidc_issuer:
+        return None
+    secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
+    redirect = f"{settings.public_url.rstrip('/')}/sign-in/callback"
+    return Provider(settings.oidc_issuer, settings.oidc_client_id, secret, redirect)
 
 
 async def _leave_as_it_is(_connection: Any) -> None:

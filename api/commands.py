@@ -8,7 +8,6 @@ that Temporal or the workers do not answer in time is handed back as `Postponed`
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +32,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api import problem_types
 from api.problems import Problem, internal_error, refused
 from domain.decision import Actor, Command, Refusal
+from temporal_client import update_with_start
 from workflows import listing
 from workflows.messages import (
     REFUSED,
@@ -329,12 +329,12 @@ class Commands:
     async def _attempt(self, delivery: Delivery) -> Receipt | None:
         """One round trip; None when it met a workflow that was just closing."""
         client = await self._link.client()
-        start = start_of(delivery.target, self._task_queue)
         try:
-            receipt: Receipt = await client.execute_update_with_start_workflow(
+            receipt = await update_with_start(
+                client,
                 delivery.command,
                 delivery.message,
-                start_workflow_operation=start,
+                start=start_of(delivery.target, self._task_queue),
                 id=str(delivery.command_id),
                 result_type=Receipt,
                 rpc_timeout=timedelta(seconds=PATIENCE_S),
@@ -345,9 +345,6 @@ class Commands:
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             raise Unanswered(problem_types.STILL_WORKING.slug) from None
         except RPCError as error:
-            with suppress(RPCError):
-                # Nobody needs the handle; asyncio would report that its error was never looked at.
-                await start.workflow_handle()
             if error.status in _CLOSING:
                 return None
             if error.status in _AWAY:

@@ -30,6 +30,7 @@ from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
 from domain.institution import MailboxPaused, MailboxResumed, NoticeSkipped, NoticesRedelivered
 from domain.numbers import INSTITUTIONS, stream_name
+from temporal_client import update_with_start
 from workflows.messages import (
     MAILBOX_WORKFLOW_TYPE,
     MailboxAnswer,
@@ -117,7 +118,7 @@ class FailureOut(BaseModel):
     """An attempt that failed."""
 
     notice: str
-    channel: Literal["webhook", "mail", "person-mail"]
+    channel: Literal["webhook", "mail", "person-mail", "sms"]
     endpoint: str = Field(description="The endpoint, or the id of the mail.")
     attempt: int
     status_code: int | None
@@ -328,10 +329,11 @@ async def _attempt(services: Services, organisation: str, update: str, command: 
     )
     try:
         client = await services.temporal.client()
-        answer: MailboxAnswer = await client.execute_update_with_start_workflow(
+        answer = await update_with_start(
+            client,
             update,
             command,
-            start_workflow_operation=start,
+            start=start,
             id=str(command.command_id),
             result_type=MailboxAnswer,
             rpc_timeout=UPDATE_TIMEOUT,

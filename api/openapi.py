@@ -69,6 +69,7 @@ _TAGS: Final = {
     "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
+    "sign-in": "Members of staff.",
     "audit": "Who has read personal data.",
     "clock": "The application's time.",
     "health": "For load balancers.",

@@ -23,6 +23,7 @@ MALFORMED = ProblemType("malformed-request", 400, "The request could not be read
 KEY_MISSING = ProblemType("idempotency-key-missing", 400, "An Idempotency-Key is needed", "缺少 Idempotency-Key")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "No valid API key", "API 密钥缺失或无效")
 SCOPE_MISSING = ProblemType("scope-missing", 403, "The key lacks a scope", "密钥缺少所需权限")
+CROSS_SITE = ProblemType("cross-site-request", 403, "Not from our own pages", "不是来自本系统页面")
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "未找到")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Not with this method", "不支持该方法")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being handled", "同一请求正在处理")
@@ -70,6 +71,7 @@ _TECHNICAL = (
     KEY_MISSING,
     UNAUTHENTICATED,
     SCOPE_MISSING,
+    CROSS_SITE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     IN_FLIGHT,
@@ -182,6 +184,9 @@ REFUSALS: dict[str, ProblemType] = {
         ("marks_conflict", 409, "Two marks for one moment", "考勤记录冲突"),
         ("trainee_not_registered", 409, "The trainee has not registered", "学员尚未报到"),
         ("dates_in_past", 422, "The dates have passed", "日期已过"),
+        ("class_over_already", 422, "The class would be over already", "培训班已结束"),
+        ("answer_dated_wrong", 422, "The answer's date is impossible", "答复日期有误"),
+        ("seat_held_already", 409, "A seat is held already", "已占用名额"),
         ("trainees_not_in_class", 422, "Not in this class", "学员不在该班"),
         ("days_exceed_class", 422, "More days than the class has", "天数超过班级"),
         ("session_outside_class", 422, "A session outside the class", "课程不在培训期内"),
@@ -236,8 +241,6 @@ REFUSALS: dict[str, ProblemType] = {
         ("reopening_dates", 422, "The reopening's end is wrong", "补报截止时间有误"),
         ("too_many_reopenings", 409, "Too many reopenings", "补报次数过多"),
         ("changed_meanwhile", 412, "It has changed since you read it", "内容已变更"),
-        ("class_over_already", 422, "The class would be over already", "班级日期已过"),
-        ("seat_held_already", 409, "It has a seat already", "已占用名额"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

@@ -18,6 +18,7 @@ from api import problem_types
 from api.problem_types import ProblemType, refusal_type
 from api.validation import Fault, faults_of, is_malformed, is_unknown_path
 from clock import ClockError
+from database import APPLICATION_ROLE
 from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
 from domain.refusals import refuse
@@ -216,6 +217,9 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return _of_status(error)
         # The driver calls it an internal error when a connection is cut while it turns from one state to another.
         case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
+            return database_away()
+        case asyncpg.InvalidParameterValueError() if APPLICATION_ROLE in str(error):
+            # Nobody has migrated anything on this server yet: the role that connections take on is missing.
             return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from api.commands import Envelope, Target
 from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, OnceHere
+from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
 from api.problems import documented, not_found
@@ -21,6 +22,7 @@ from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
 from domain.decision import Command
 from domain.numbers import parse_quota_number, stream_name
+from domain.priority import Standing, standings
 from domain.quota import Quota, concerns, fold
 from domain.quota_messages import QUOTA_EVENTS
 from domain.trainee_messages import Code
@@ -95,7 +97,8 @@ class WaitingOut(BaseModel):
     position: int
     trainee: str
     school: str
-    rank: int = Field(description="Its place in the plan's declared order; smaller ones come first.")
+    rank: int = Field(description="By the plan's preferences; 0 for everybody with a place in its declared order.")
+    priority: list[Standing] = Field(description="Each step of the declared order: of two, the smaller place wins.")
     submitted_at: datetime = Field(description="The first submission, which decides among equals.")
 
 
@@ -191,6 +194,7 @@ async def list_waiting(number: Number, caller: Reader, services: ServicesHere) -
     use = await view.get(services.pool, services.ledger, caller.actor, campaign, line)
     if use is None:
         raise not_found("quota line", number)
+    plan = await plan_of(services, campaign)
     rows = await trainees.waiting(
         services.pool, campaign, use.quota.project_type, use.quota.recipient, limit=MAX_WAITING_SHOWN
     )
@@ -200,6 +204,7 @@ async def list_waiting(number: Number, caller: Reader, services: ServicesHere) -
             trainee=row.number,
             school=row.school,
             rank=row.waiting_rank,
+            priority=list(standings(plan, tuple(row.priority))),
             submitted_at=row.submitted_at,
         )
         for position, row in enumerate(rows, start=1)

@@ -34,6 +34,7 @@ class PublicRoute(APIRoute):
     """A route that needs no key."""
 
     is_public: ClassVar[bool] = True
+    takes_any_parameter: ClassVar[bool] = False
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
         super().__init__(path, endpoint, **more)
@@ -49,14 +50,15 @@ class PublicRoute(APIRoute):
     def get_route_handler(self) -> Any:
         handle: Handler = super().get_route_handler()
         known = dict(_query_parameters(self.dependant))
-        takes_json = self.body_field is not None
+        takes_json, takes_any_parameter = self.body_field is not None, self.takes_any_parameter
         is_public, operation, shows = self.is_public, self.operation_id or self.name, shows_persons(self.response_model)
         takes_if_match = next(preconditions(self.dependant), None) is not None
 
         async def strict(request: Request) -> Response:
             if not is_public:
-                request.state.caller = await request.app.state.services.gate.admit(request)
-            _refuse_unknown_parameters(request, known)
+                request.state.caller = (await request.app.state.services.gate.admit(request)).caller
+            if not takes_any_parameter:
+                _refuse_unknown_parameters(request, known)
             if "if-match" in request.headers and not takes_if_match and request.method not in _READING:
                 raise not_here()
             _refuse_encoded(request)
@@ -66,6 +68,12 @@ class PublicRoute(APIRoute):
             return await observed(handle, request, operation, shows=shows)
 
         return strict
+
+
+class ForeignRoute(PublicRoute):
+    """A public route to which somebody else's system sends the browser, with parameters that we do not know."""
+
+    takes_any_parameter: ClassVar[bool] = True
 
 
 class _ReadRequest(Request):
@@ -113,6 +121,11 @@ def router(prefix: str, tag: str) -> APIRouter:
 def public_router(prefix: str, tag: str) -> APIRouter:
     """The routes of one noun, for everybody."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=PublicRoute)
+
+
+def foreign_router(prefix: str, tag: str) -> APIRouter:
+    """The routes to which another system sends a browser."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=ForeignRoute)
 
 
 def _query_parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:

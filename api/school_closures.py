@@ -81,6 +81,7 @@ async def close_school(
         revoked = await services.pool.fetch(_REVOKE, institution)
         for row in revoked:
             services.keys.forget(row["key_id"])
+        await services.sessions.end_all(institution)
         shown = ClosedOut(id=institution, successor=body.successor, keys_revoked=len(revoked))
         return Answer(shown.model_dump(), headers=headers)
 

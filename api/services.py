@@ -11,16 +11,19 @@ import asyncpg
 from fastapi import Depends, Request
 
 from api import problem_types
+from api.accounts import Accounts
 from api.auth import NOT_YOUR_PART, Keys, not_your_part, require_scope
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
 from api.gate import Gate
 from api.inbox import Inbox
 from api.numbers import Numbers
+from api.oidc import Provider
 from api.permissions import KEY_ROLES, SCOPES, Caller, KeyRole, ProcessWithCommands, roles_of
 from api.problem_types import ProblemType
 from api.rate_limits import RateLimits
 from api.registry import Registry
+from api.sessions import Sessions
 from clock import Clock
 from ledger.store import Ledger
 from ledger.vault import Vault
@@ -30,6 +33,7 @@ from projections.plans import PlanStore
 from secrets_box import SecretsBox
 from services.judging import Judge
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings
 from signed_links import SignedLinks
 from spreadsheets.process import SpreadsheetProcesses
@@ -47,11 +51,15 @@ class Services:
     clock: Clock
     keys: Keys
     limits: RateLimits
+    sessions: Sessions
+    accounts: Accounts
+    provider: Provider | None
     gate: Gate
     numbers: Numbers
     cases: Cases
     registry: Registry
     people: PersonRecords
+    trail: Trail
     checkpoints: Checkpoints
     temporal: TemporalLink
     inbox: Inbox

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import api, growth, imports, ledger, lifecycle, webhooks
+from benchmarks import api, growth, imports, ledger, lifecycle, nominations, webhooks
 
 BENCHMARKS = {
     "api": api.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "imports": imports.main,
     "ledger": ledger.main,
     "lifecycle": lifecycle.main,
+    "nominations": nominations.main,
     "webhooks": webhooks.main,
 }
 

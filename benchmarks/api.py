@@ -59,6 +59,9 @@ CONNECTIONS: Final = 8
 READ_TARGET, BULK_TARGET = 0.5, 1.4
 TIMEOUT_S: Final = 600
 SEEN_PAUSE_S: Final = 0.1
+BEYOND_REACH: Final = {"XUNJI_RATE_LIMIT_PER_MINUTE": "1000000", "XUNJI_RATE_LIMIT_BURST": "1000000"}
+"""Requests are counted as in production, but one key may ask as fast as it can."""
+
 ATTEMPTS, SHOWN = 5, 2_000
 ROLES: Final[dict[str, KeyRole]] = {"zzedu": "bureau", COUNTY: "county", SCHOOL: "school", HOST: "host"}
 CONSTANTS: Final = ("bytes", "model")
@@ -220,7 +223,7 @@ async def measure(rounds: tuple[int, int], say: Callable[[str], None]) -> dict[s
 async def start_ours(stack: LocalStack, port: int, smtp_port: int) -> None:
     """A worker and the API, as they are in production."""
     await start(stack, "worker", [sys.executable, "worker.py"], XUNJI_SMTP_PORT=str(smtp_port))
-    await start(stack, "api", [sys.executable, "cli.py", "api"], port, XUNJI_API_PORT=str(port))
+    await start(stack, "api", [sys.executable, "cli.py", "api"], port, XUNJI_API_PORT=str(port), **BEYOND_REACH)
 
 
 async def start(stack: LocalStack, name: str, argv: list[str], port: int = 0, **environment: str) -> None:

@@ -5,7 +5,8 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
@@ -20,7 +21,7 @@ from ledger_trust import checkpoint_directory, keyring_of
 from services.recovery import reconcile
 from settings import Settings
 from simulator.client import Desk, JSONObject
-from simulator.population import Population
+from simulator.programme import Programme
 from simulator.receivers import MailReceiver, WebhookReceiver
 
 DRAIN_PATIENCE_S: Final = 180.0
@@ -45,6 +46,7 @@ MASKED_ROWS: Final = 40
 _NOTICES: Final = """
 SELECT count(*) AS sent, count(delivered_at) AS delivered FROM ledger.outbox WHERE recipient NOT LIKE 'process:%'
 """
+_EVENT_TYPES: Final = "SELECT type, count(*) AS count FROM ledger.events GROUP BY type ORDER BY type"
 _INTERIM: Final = "SELECT count(*) FROM ledger.events WHERE type = 'bulletin.published'"
 _UNSEALED: Final = """
 SELECT b.book FROM ledger.books b
@@ -79,7 +81,8 @@ class Outcome:
     """Everything that the demo reports.
 
     `interim_bulletins` depends on the run: a date of the grid that passes while the system is down is not made up for,
-    because the figures of that day are over.
+    because the figures of that day are over. `story` counts what only some stories have. `event_types`
+    says how often each type of event was recorded.
     """
 
     figures: JSONObject
@@ -90,6 +93,8 @@ class Outcome:
     books: list[BookReport]
     drift: list[str]
     interim_bulletins: int = 0
+    story: Mapping[str, int] = field(default_factory=dict)
+    event_types: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The figures in the form that `--json` writes."""
@@ -103,6 +108,7 @@ class Outcome:
             },
             "drift": len(self.drift),
             "interim_bulletins": self.interim_bulletins,
+            "event_types": dict(self.event_types),
             "bulletins_sha256": self.bulletins["sha256"],
             "classes": self.figures["classes"],
             "received": asdict(self.line),
@@ -117,6 +123,7 @@ async def gather(
         await _wait_until_quiet(pool, bureau)
         notices = await _notices(pool)
         interim_bulletins: int = await pool.fetchval(_INTERIM)
+        event_types = {row["type"]: row["count"] for row in await pool.fetch(_EVENT_TYPES)}
         books = await verify(pool, keyring_of(settings), directory=checkpoint_directory(settings))
     path = f"/v1/campaigns/{campaign}/figures"
     return Outcome(
@@ -128,7 +135,29 @@ async def gather(
         books=books,
         drift=[f"{each.workflow_id}: {each.difference}" for each in await reconcile(settings)],
         interim_bulletins=interim_bulletins,
+        story=await _story(bureau, campaign),
+        event_types=event_types,
     )
+
+
+async def _story(bureau: Desk, campaign: str) -> dict[str, int]:
+    """What the named stories are about, as the API has it."""
+    listed = await bureau.all("/v1/classes", campaign=campaign)
+    classes = [await bureau.get(f"/v1/classes/{each['number']}") for each in listed if each["revision"]]
+    lines = [each for each in await bureau.all("/v1/quotas", campaign=campaign) if each["level"] == "county"]
+    restrictions = await bureau.all("/v1/restrictions", campaign=campaign)
+    closed = (await bureau.get(f"/v1/campaigns/{campaign}"))["city_deadline"]
+    selected = await bureau.all("/v1/trainees", campaign=campaign, phase="selected")
+    return {
+        "classes_postponed": sum("postponed" in each["changes"] for each in classes),
+        "classes_online": sum(each["mode"] == "online" for each in classes),
+        "shortfall_reported": sum(each["shortfall"] for each in lines),
+        "seats_reallocated": sum(max(0, each["seats"] - each["issued"]) for each in lines),
+        "restrictions_reversed": sum(each["phase"] == "reversed" for each in restrictions),
+        "selected_after_the_selection": sum(
+            datetime.fromisoformat(each["submitted_at"]) > datetime.fromisoformat(closed) for each in selected
+        ),
+    }
 
 
 def _line(webhooks: WebhookReceiver, mails: MailReceiver) -> Line:
@@ -168,8 +197,9 @@ async def _wait_until_quiet(pool: "asyncpg.Pool[Any]", bureau: Desk) -> None:
 # ------------------------------------------------------------------------------------------------------ checking
 
 
-def faults(outcome: Outcome, population: Population) -> Iterator[str]:
+def faults(outcome: Outcome, programme: Programme) -> Iterator[str]:
     """Everything that does not add up; nothing when all is well."""
+    population = programme.population
     expected, figures = population.figures(), outcome.figures
     phases, ever = figures["phases"], figures["restrictions_ever"]
     total = sum(phases.values())
@@ -184,6 +214,10 @@ def faults(outcome: Outcome, population: Population) -> Iterator[str]:
         ("restrictions imposed", ever["imposed"], expected.restrictions_imposed),
         ("restrictions dropped", ever["dropped"], expected.restrictions_dropped),
         ("earlier restrictions recorded", ever["recorded"], len(population.earlier_restrictions)),
+        *(
+            (name.replace("_", " "), outcome.story.get(name, 0), count)
+            for name, count in in_the_story(programme).items()
+        ),
     ):
         if found != wanted:
             yield f"{name}: {found}, where the script has {wanted}"
@@ -198,6 +232,19 @@ def faults(outcome: Outcome, population: Population) -> Iterator[str]:
     for book in outcome.books:
         if not book.verified:
             yield f"the book {book.book} is not as it was recorded: {book.problem} ({book.detail})"
+
+
+def in_the_story(programme: Programme) -> dict[str, int]:
+    """What the script has of that which only some stories have."""
+    given, again = programme.population.reallocation, programme.population.again
+    return {
+        "classes_postponed": sum(each.first_starts is not None for each in programme.classes),
+        "classes_online": sum(each.online for each in programme.classes),
+        "shortfall_reported": given.seats if given is not None else 0,
+        "seats_reallocated": given.seats if given is not None else 0,
+        "restrictions_reversed": int(again is not None),
+        "selected_after_the_selection": int(again is not None),
+    }
 
 
 def machine() -> dict[str, Any]:

@@ -6,12 +6,13 @@ webhooks and mails, and shows what became of it. Interrupted, it goes on from it
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,18 @@ from api.registry import Recording, bureau_of, issue_key
 from clock import create_demo_clock
 from demo import report
 from demo.screen import Screen
-from demo.state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from demo.state import (
+    KEYS_FILE,
+    REPORT_FILE,
+    Asked,
+    KeyFile,
+    Run,
+    as_text,
+    chosen_run,
+    read,
+    with_webhook_port,
+    write_private,
+)
 from domain.calendar import SHANGHAI
 from domain.plan import Plan
 from domain.plan_loader import load_plan
@@ -37,19 +49,27 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from migrations import migrate
 from observability import configure_logging
+from services.accounts import AccountExists, add_account
 from services.recovery import recover
 from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
 from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
 from simulator.client import Desk, FrontDoor, UnexpectedAnswer, front_door
 from simulator.play import Play, endpoint_name, first_instant, milestone, whole_days
-from simulator.population import generate
+from simulator.population import Population, generate
 from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
+from simulator.scenarios import SCENARIOS, USUAL
+from simulator.timetable import days_after, office_hour
 from simulator.watch import NotInTime
 
+ACCOUNT: Final = "bureau"
+ACCOUNT_SECRET: Final = "account bureau"  # noqa: S105 - the name that its password is kept under
+ACCOUNT_PASSWORD_BYTES: Final = 18
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
 DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
+STORY_TRAINEES: Final = 60
+"""So many nominations has a named story, or another plan, unless it is asked for more: it is there to be looked at."""
 DEFAULT_SPEED: Final = 8.0
 PREFERRED_API_PORT: Final = 8080
 FAILED: Final = 1
@@ -74,8 +94,7 @@ class Options:
 
     state: Path
     speed: float
-    trainees: int | None = None
-    seed: int | None = None
+    asked: Asked = field(default_factory=Asked)
     exit: bool = False
     json_file: Path | None = None
     lose_temporal_at: date | None = None
@@ -100,17 +119,21 @@ class Demo:
         self.options = options
         self.screen = screen
         self.began = time.monotonic()
-        self.run_ = chosen_run(options.state, options.trainees, options.seed, DEFAULT_RUN)
-        self.plan_text = PLAN.read_text(encoding="utf-8")
+        asked = options.asked
+        is_usual = asked.scenario in (None, USUAL.name) and asked.plan is None
+        default = DEFAULT_RUN if is_usual else replace(DEFAULT_RUN, trainees=STORY_TRAINEES)
+        self.run_ = chosen_run(options.state, asked, default)
+        self.plan_text = _plan_text(Path(self.run_.plan) if self.run_.plan else PLAN)
         plan = load_plan(self.plan_text)
         if options.until is not None and not plan.dates.opens <= options.until <= plan.dates.closes:
             raise StackError(
                 f"{options.until} lies outside the campaign.",
                 f"It goes from {plan.dates.opens} to {plan.dates.closes}; name one of its days, or leave --until out.",
             )
-        self.programme: Programme = compose(plan, generate(plan, self.run_.trainees, self.run_.seed))
+        self.programme: Programme = compose(plan, _population(plan, self.run_))
         self.keys = KeyFile(options.state)
         self.recovered: dict[str, Any] | None = None
+        self.account_to_tell = ""
 
     @property
     def plan(self) -> Plan:
@@ -191,9 +214,24 @@ class Demo:
                 await create_demo_clock(connection, first, self.options.speed)
             if self.keys.get(self.plan.bureau) is None:
                 self.keys.put({self.plan.bureau: await _first_key(pool, self.plan, first)})
+            await self._make_account(pool)
+
+    async def _make_account(self, pool: "asyncpg.Pool[Any]") -> None:
+        """The bureau's member of staff, told once. The password is kept first, in case the start is interrupted."""
+        kept = self.keys.get(ACCOUNT_SECRET)
+        password = kept or secrets.token_urlsafe(ACCOUNT_PASSWORD_BYTES)
+        if kept is None:
+            self.keys.put({ACCOUNT_SECRET: password})
+            self.account_to_tell = password
+        with contextlib.suppress(AccountExists):
+            await add_account(pool, ACCOUNT, self.plan.bureau, password)
 
     def _say_addresses(self, house: House) -> None:
         self.screen.say(f"API docs     {house.api_url}/docs")
+        if self.account_to_tell:
+            self.screen.say(f"Sign in      {house.api_url}/sign-in as {ACCOUNT}, password {self.account_to_tell}")
+            self.screen.say(f"             told this once; it is kept in {self.options.state / KEYS_FILE}")
+            self.account_to_tell = ""
         if house.stack.temporal_ui_url:
             self.screen.say(f"Temporal UI  {house.stack.temporal_ui_url}")
 
@@ -212,10 +250,12 @@ class Demo:
         if self.options.until is not None:
             await self._hand_over(bureau)
             return 0
+        await self._wait_for_morning(bureau)
         outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
         await report.show(outcome, self.screen, bureau, self.plan)
         figures = {
             **outcome.as_json(),
+            "scenario": {"name": self.run_.scenario, **outcome.story},
             "seconds": round(time.monotonic() - self.began, 1),
             "peak_rss_mib": round(house.stack.peak_rss_mib),
             "refused": dict(sorted(door.counts.refused.items())),
@@ -227,7 +267,12 @@ class Demo:
         write_private(report_file, figures)
         if self.options.json_file is not None:
             self.options.json_file.write_text(as_text(figures), encoding="utf-8")
-        return self._verdict(list(report.faults(outcome, self.programme.population)), figures)
+        return self._verdict(list(report.faults(outcome, self.programme)), figures)
+
+    async def _wait_for_morning(self, bureau: Desk) -> None:
+        """The campaign ends at midnight, and what came about in the evening is mailed after the quiet hours."""
+        morning = office_hour(days_after(self.plan.dates.closes, 1))
+        await bureau.post(f"advance:{morning.isoformat()}", "/v1/clock/advance", {"until": morning.isoformat()})
 
     async def _is_over(self, bureau: Desk) -> bool:
         campaigns = await bureau.all("/v1/campaigns")
@@ -270,6 +315,22 @@ class Demo:
             f"drift {figures['drift']}, {figures['seconds']} s, {figures['peak_rss_mib']} MiB."
         )
         return FAILED if faults else 0
+
+
+def _plan_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        said = f"The plan {path} cannot be read: {error.strerror}."
+        raise StackError(said, "Name another one (--plan FILE).") from error
+
+
+def _population(plan: Plan, run: Run) -> Population:
+    try:
+        return generate(plan, run.trainees, run.seed, SCENARIOS[run.scenario])
+    except ValueError as error:
+        remedy = "Choose another seed, number or story, and another directory (--state DIR)."
+        raise StackError(f"{run.options}: {error}.", remedy) from error
 
 
 async def _first_key(pool: "asyncpg.Pool[Any]", plan: Plan, now: datetime) -> str:
@@ -353,7 +414,14 @@ def demo(
         int | None, typer.Option(min=MIN_NOMINATIONS, max=MAX_NOMINATIONS, help="Nominations that are accepted.")
     ] = None,
     speed: Annotated[float, typer.Option(min=0.01, max=1_000, help="Campaign days per second.")] = DEFAULT_SPEED,
-    seed: Annotated[int | None, typer.Option(help="Another seed, another story.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed, other people and events.")] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The story: {', '.join(SCENARIOS)}. A named one has {STORY_TRAINEES} nominations unless you say so."
+        ),
+    ] = None,
+    plan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Another city's plan.")] = None,
     state: Annotated[Path, typer.Option(help="Where everything is kept.")] = DEFAULT_STATE_DIR / "demo",
     lose_temporal_at: Annotated[
         datetime | None,
@@ -364,15 +432,16 @@ def demo(
         typer.Option(formats=["%Y-%m-%d"], help="Stop on this day's morning and leave the rest to you."),
     ] = None,
 ) -> None:
-    """Play the campaign of 2022 from its opening to its bulletins."""
+    """Play a campaign to its bulletins: that of 2022 or another plan's, as it usually goes or as a named story."""
     configure_logging("demo", level="warning")
     if until is not None and json_file is not None:
         raise typer.BadParameter("the figures are those of a whole campaign: leave out --until or --json")
+    if scenario is not None and scenario not in SCENARIOS:
+        raise typer.BadParameter(f"there is no story {scenario!r}; there are: {', '.join(SCENARIOS)}")
     options = Options(
         state=state.absolute(),
         speed=speed,
-        trainees=trainees,
-        seed=seed,
+        asked=Asked(trainees, seed, scenario, str(plan.absolute()) if plan else None),
         exit=exit_,
         json_file=json_file,
         lose_temporal_at=lose_temporal_at.date() if lose_temporal_at else None,

@@ -16,32 +16,53 @@ OWNER_ONLY: Final = 0o600
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run: so many nominations from a seed. Everything in it follows from these.
+    """A run: so many nominations from a seed, in a story, under a plan. Everything in it follows from these.
 
-    `webhook_port` is where its hosts' endpoints are; 0 before the first start.
+    `plan` is the plan's file, empty for that of the notice. `webhook_port` is where its hosts' endpoints are; 0 before
+    the first start.
     """
 
     trainees: int
     seed: int
     webhook_port: int = 0
+    scenario: str = "usual"
+    plan: str = ""
 
     @property
     def name(self) -> str:
-        """Its name within Idempotency-Keys."""
-        return f"{self.seed}/{self.trainees}"
+        """Its name within Idempotency-Keys. The plan is in it by the numbers that the keys' requests hold."""
+        return f"{self.seed}/{self.trainees}" + ("" if self.scenario == "usual" else f"/{self.scenario}")
+
+    @property
+    def options(self) -> str:
+        """What asks for it on the command line."""
+        words = f"--trainees {self.trainees} --seed {self.seed}"
+        words += "" if self.scenario == "usual" else f" --scenario {self.scenario}"
+        return words + (f" --plan {self.plan}" if self.plan else "")
 
 
-def chosen_run(directory: Path, trainees: int | None, seed: int | None, default: Run) -> Run:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says of a run; None is whatever the directory holds, or the default."""
+
+    trainees: int | None = None
+    seed: int | None = None
+    scenario: str | None = None
+    plan: str | None = None
+
+
+def chosen_run(directory: Path, asked: Asked, default: Run) -> Run:
     """The run that the directory holds, else a new one. Raises StackError when another one was asked for."""
     path = directory / RUN_FILE
+    said = {name: value for name, value in asdict(asked).items() if value is not None}
     if not path.exists():
-        run = Run(default.trainees if trainees is None else trainees, default.seed if seed is None else seed)
+        run = replace(default, **said)
         write_private(path, asdict(run))
         return run
     run = Run(**read(path))
-    if trainees not in (None, run.trainees) or seed not in (None, run.seed):
+    if run != replace(run, **said):
         raise StackError(
-            f"{directory} holds a run with --trainees {run.trainees} --seed {run.seed}.",
+            f"{directory} holds a run with {run.options}.",
             "Leave these options out to go on with it, or choose another directory (--state DIR).",
         )
     return run

@@ -24,6 +24,7 @@ from domain.numbers import PEOPLE, RESTRICTIONS, stream_name
 from domain.person import Person, PersonErased, Ties
 from domain.refusals import refuse, stale_refusal
 from ledger.errors import LedgerUnavailable, SubjectErased
+from ledger.folds import Folds
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate
 from ledger.vault import ERASED_ON_REQUEST, Vault
@@ -59,11 +60,12 @@ class PersonRecords:
         self._ledger = ledger
         self._vault = vault
         self._checkpoints = checkpoints
+        self._folds = Folds(ledger, lambda events: person.fold(person.EVENTS.read(each) for each in events))
 
     async def find(self, id_: UUID) -> Person | None:
         """The record as its stream stands, None when there is none."""
-        recorded = await self._ledger.read_stream(PEOPLE, stream_name("person", str(id_)))
-        return person.fold(person.EVENTS.read(each) for each in recorded)
+        found = await self._folds.find(PEOPLE, stream_name("person", str(id_)))
+        return found.state if found is not None else None
 
     async def answering(self, id_: UUID) -> Person | None:
         """The record that answers for this one: itself, or the one that it was joined into."""

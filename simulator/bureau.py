@@ -5,10 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+from domain.calendar import end_of_day
 from simulator.attempts import EarlierRestriction
 from simulator.client import Desk
+from simulator.renomination import Renomination
 from simulator.school import person_body
-from simulator.timetable import Deed, Story, Turn, days_after
+from simulator.timetable import (
+    NOMINATED_AGAIN_AFTER_DAYS,
+    REOPENED_AFTER_DAYS,
+    REOPENED_FOR_DAYS,
+    REVERSED_AFTER_DAYS,
+    Deed,
+    Story,
+    Turn,
+    days_after,
+)
 
 OFFICERS: Final = ("zz-0317", "zz-0452")
 """Staff codes of the officers who decide on restrictions; no names."""
@@ -56,9 +67,32 @@ def deeds(stories: Iterable[Story], bureau: str) -> Iterator[Deed]:
             body_of_no = {"reasons": list(fate.reasons)}
             yield Deed(season.city, Turn.CITY, bureau, "trainee", "reject", story.key, body_of_no)
         if fate.restriction != "none":
-            via = {"via": WAYS_OF_SERVICE[index % len(WAYS_OF_SERVICE)]}
-            yield _on_restriction(story, bureau, story.served_on, "serve", via)
+            yield _on_restriction(story, bureau, story.served_on, "serve", {"via": _way_of_service(story, index)})
             yield _decision(story, bureau, story.decided_on, OFFICERS[index % len(OFFICERS)])
+
+
+def _way_of_service(story: Story, index: int) -> str:
+    """They take turns; but who has no address is not written to."""
+    way = WAYS_OF_SERVICE[index % len(WAYS_OF_SERVICE)]
+    return "school" if way == "mail" and story.nomination.teacher.email is None else way
+
+
+def again(of: Renomination, after: Story, bureau: str, county: str) -> Iterator[Deed]:
+    """The selection is reopened for one county, a restriction is taken back, and its teacher is selected after all."""
+    decided = after.decided_on
+    until = end_of_day(days_after(decided, REOPENED_FOR_DAYS)).isoformat()
+    reopen = {"county": county, "until": until, "reason": "撤销限制后补报（示例）"}
+    reversal = {
+        "decided_by": OFFICERS[1],
+        "reasons": "复核后撤销（示例）",
+        "document": f"示例复核决定 {of.after}",
+    }
+    reopened_on, reversed_on = days_after(decided, REOPENED_AFTER_DAYS), days_after(decided, REVERSED_AFTER_DAYS)
+    nominated_on = days_after(decided, NOMINATED_AGAIN_AFTER_DAYS)
+    yield Deed(reopened_on, Turn.OPENING, bureau, "campaign", "reopen", county, reopen)
+    yield Deed(reversed_on, Turn.DECISIONS, bureau, "restriction", "reverse", of.after, reversal)
+    yield Deed(nominated_on, Turn.COUNTIES, county, "trainee", "approve", of.key)
+    yield Deed(nominated_on, Turn.CITY, bureau, "trainee", "approve", of.key, {"host": of.host})
 
 
 def _decision(story: Story, bureau: str, day: date, officer: str) -> Deed:

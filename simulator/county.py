@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from simulator.client import Desk
+from simulator.reallocation import Reallocation
 from simulator.schools import School
 from simulator.timetable import EXCUSED_AFTER_DAYS, Deed, Season, Story, Turn, days_after
 
@@ -27,23 +28,38 @@ async def _register(desk: Desk, school: School) -> tuple[str, str]:
 def deeds(stories: Iterable[Story]) -> Iterator[Deed]:
     """Everything that counties do. On a line they approve in the declared order, rural teachers first and then by day.
 
-    The over-quota come after everybody who has a seat; refused, they go on the waiting list.
+    The over-quota come after everybody who has a seat; refused, they go on the waiting list, where a seat that another
+    county leaves over may reach them.
     """
     for story in sorted(stories, key=_rank):
         fate, season = story.fate, story.season
         if fate.returned and fate.withdrawn_at != "nominated":
             yield _deed(story, story.returned_on, Turn.RETURNS, "return", {"reason": RETURN_REASON})
-        if fate.takes_seat:
+        if fate.takes_seat and not fate.waitlisted:
             yield _deed(story, season.county, Turn.COUNTIES, "approve")
         if fate.kind == "county_rejects":
             yield _deed(story, season.county, Turn.COUNTIES, "reject", {"reasons": list(fate.reasons)})
-        if fate.kind == "over_quota":
+        if fate.kind == "over_quota" or fate.waitlisted:
             yield _deed(story, season.county, Turn.OVER_QUOTA, "approve", refused_with="quota_exhausted")
             yield _deed(story, season.county, Turn.OVER_QUOTA_ANSWER, "waitlist")
         if fate.kind == "excused_absent":
             excuse = {"reason": fate.reasons[0], "document": fate.document}
             excused_on = days_after(story.training_class.starts, EXCUSED_AFTER_DAYS)
             yield _deed(story, excused_on, Turn.COUNTIES, "excuse", excuse)
+
+
+def reallocation(of: Reallocation, season: Season) -> Iterator[Deed]:
+    """One county says that it cannot fill its seats and offers them; another one takes them."""
+
+    def deed(turn: Turn, organisation: str, command: str, body: Mapping[str, Any]) -> Deed:
+        return Deed(season.county, turn, organisation, "quota", command, of.giver, body)
+
+    details = "符合条件的教师不足（示例）"
+    shortfall = {"seats": of.seats, "reason": "too_few_eligible", "details": details}
+    yield deed(Turn.SHORTFALL, of.giving, "report-shortfall", shortfall)
+    offer = {"seats": of.seats, "candidates": [of.taking], "reason": details}
+    yield deed(Turn.SEATS_OFFERED, of.giving, "offer-seats", offer)
+    yield deed(Turn.SEATS_TAKEN, of.taking, "accept-seats", {"offer": 1})
 
 
 def _rank(story: Story) -> tuple[bool, date, str]:

@@ -14,6 +14,8 @@ from simulator.timetable import (
     Story,
     Turn,
     days_after,
+    online_on,
+    postponed_on,
 )
 
 BY_CLASS: Final[Mapping[str, str]] = {
@@ -25,6 +27,7 @@ BY_CLASS: Final[Mapping[str, str]] = {
 """Commands on trainees that a host sends for a class at once, and where."""
 
 DAYS_SHORT: Final = "days_short"
+EPIDEMIC: Final = "疫情防控（示例）"
 
 
 async def register_endpoint(desk: Desk, url: str) -> str:
@@ -42,8 +45,8 @@ async def plan_class(desk: Desk, campaign: str, planned: PlannedClass) -> str:
     body = {
         "campaign": campaign,
         "project_type": planned.project_type,
-        "starts": planned.starts.isoformat(),
-        "ends": planned.ends.isoformat(),
+        "starts": planned.planned_for[0].isoformat(),
+        "ends": planned.planned_for[1].isoformat(),
         "place": planned.place,
         "mode": "centralised",
         "capacity": planned.capacity,
@@ -70,11 +73,17 @@ def deeds(stories: Iterable[Story], classes: Sequence[PlannedClass], season: Sea
 
 
 def _of_class(planned: PlannedClass, season: Season) -> Iterator[Deed]:
-    def deed(day: date, turn: Turn, command: str) -> Deed:
-        return Deed(day, turn, planned.host, "class", command, planned.key)
+    def deed(day: date, turn: Turn, command: str, body: Mapping[str, Any] | None = None) -> Deed:
+        return Deed(day, turn, planned.host, "class", command, planned.key, body or {})
 
     yield deed(season.planning, Turn.PLANNING, "plan")
     yield deed(season.announcing, Turn.PLANNING, "announce")
+    if planned.first_starts is not None:
+        dates = {"starts": planned.starts.isoformat(), "ends": planned.ends.isoformat(), "reason": EPIDEMIC}
+        yield deed(postponed_on(planned.first_starts), Turn.PLANNING, "postpone", dates)
+    if planned.online:
+        online = {"mode": "online", "centralised_days": 0, "reason": EPIDEMIC}
+        yield deed(online_on(planned.starts), Turn.PLANNING, "go-online", online)
     yield deed(planned.starts, Turn.CHECK_IN, "confirm-check-in")
     yield deed(days_after(planned.ends, 1), Turn.REPORTS, "report")
 
@@ -102,18 +111,29 @@ def _of_outcome(story: Story) -> Iterator[Deed]:
         body: dict[str, Any] = {"reason": fate.reasons[0], "evidence": f"示例记录 {story.key}"}
         yield _deed(story, story.dismissed_on, Turn.HOSTS, "dismiss", body, training_class=training.key)
     if fate.kind == "not_completed":
-        body = {"reasons": list(fate.reasons)}
+        body = {"reasons": list(_failures(story))}
         yield _deed(story, training.ends, Turn.OUTCOMES, "fail", body, training_class=training.key)
     if fate.completion is not None:
         yield _deed(story, training.ends, Turn.OUTCOMES, "complete", _completion(story), training_class=training.key)
 
 
+def _failures(story: Story) -> tuple[str, ...]:
+    """Why somebody has not completed. Days that a class online has not held are nobody's failure but the host's."""
+    reasons = story.fate.reasons
+    if not story.training_class.online:
+        return reasons
+    return tuple(each for each in reasons if each != DAYS_SHORT) or ("assessment_failed",)
+
+
 def _completion(story: Story) -> dict[str, Any]:
     completion = story.fate.completion
     assert completion is not None, "this fate ends in a completion"
+    held, online = completion.centralised_days, completion.online_days
+    if story.training_class.online:
+        held, online = 0, held + online
     return {
-        "centralised_days": completion.centralised_days,
-        "online_days": completion.online_days,
+        "centralised_days": held,
+        "online_days": online,
         "hours": completion.hours,
         "grade": completion.grade,
     }
@@ -144,7 +164,7 @@ def completion_on_first_day(story: Story) -> Deed:
 def completion_with_few_days(story: Story) -> Deed | None:
     """Somebody with too few days is said to have completed; None where no days are required."""
     required = story.season.plan.project_type(story.nomination.project_type).centralised_days_required
-    if DAYS_SHORT not in story.fate.reasons or not required:
+    if DAYS_SHORT not in story.fate.reasons or not required or story.training_class.online:
         return None
     body = {"centralised_days": required - 1, "hours": 8 * (required - 1)}
     return _too_soon(story, story.training_class.ends, "complete", body, "centralised_days_short")

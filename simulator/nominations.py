@@ -8,8 +8,9 @@ from random import Random
 from domain.calendar import local_date
 from domain.plan import Host, Plan, ProjectType, QuotaLine
 from simulator.allocation import LineDemand
+from simulator.scenarios import USUAL, Scenario
 from simulator.schools import School
-from simulator.script import SEATED_WISHES, Fate, Wish, draw_excess_wish, draw_fate, draw_seated_wish
+from simulator.script import Fate, Wish, draw_excess_wish, draw_fate, draw_seated_wish
 from simulator.teachers import Post, Teacher, TeacherSource
 
 CLASS_SIZE = 20
@@ -79,11 +80,20 @@ def nomination_days(plan: Plan) -> list[date]:
 
 
 def good_nominations(
-    plan: Plan, demands: Sequence[LineDemand], schools: Sequence[School], source: TeacherSource, rng: Random
+    plan: Plan,
+    demands: Sequence[LineDemand],
+    schools: Sequence[School],
+    source: TeacherSource,
+    rng: Random,
+    scenario: Scenario = USUAL,
+    given_to: str = "",
 ) -> tuple[Nomination, ...]:
-    """One nomination for each that is demanded, by line; every kind of fate occurs if there is room for it."""
+    """One nomination for each that is demanded, by line; every fate that the story wants occurs if there is room.
+
+    `given_to` is the line that takes another one's seats over, if there is one.
+    """
     slots = _slots(plan, demands, rng)
-    wishes = _wishes(slots, rng)
+    wishes = _wishes(slots, rng, scenario, given_to)
     days = nomination_days(plan)
     nominations = []
     for number, (slot, wish) in enumerate(zip(slots, wishes, strict=True), start=1):
@@ -114,25 +124,32 @@ def _slots(plan: Plan, demands: Sequence[LineDemand], rng: Random) -> list[_Slot
     return slots
 
 
-def _wishes(slots: Sequence[_Slot], rng: Random) -> list[Wish]:
+def _wishes(slots: Sequence[_Slot], rng: Random, scenario: Scenario, given_to: str) -> list[Wish]:
     """What happens in each slot: first every wish once where it fits, then at random."""
-    wishes: dict[int, Wish] = {}
+    wishes: dict[int, Wish] = {
+        index: Wish("completed", waitlisted=True)
+        for index, slot in enumerate(slots)
+        if slot.line.key == given_to and not slot.seated
+    }
     order = list(range(len(slots)))
     rng.shuffle(order)
-    for wish in SEATED_WISHES:
+    for wish in scenario.wishes:
         for index in order:
             slot = slots[index]
             free = index not in wishes and slot.seated
             if free and wish.fits(slot.project_type) and not (slot.full and wish.spares_the_seat):
                 wishes[index] = wish
                 break
-    excess = [index for index in order if not slots[index].seated]
+    excess = [index for index in order if not slots[index].seated and index not in wishes]
     if excess:
         wishes[excess[0]] = Wish("over_quota")
     for index, slot in enumerate(slots):
         if index not in wishes:
             seated = slot.seated
-            wishes[index] = draw_seated_wish(rng, line_is_full=slot.full) if seated else draw_excess_wish(rng)
+            often = scenario.weights
+            wishes[index] = (
+                draw_seated_wish(rng, line_is_full=slot.full, often=often) if seated else draw_excess_wish(rng)
+            )
     return [wishes[index] for index in range(len(slots))]
 
 

@@ -201,6 +201,10 @@ class Play:
                     work.append(self._command_trainees(organisation, command, training_class, group))
                 case "class":
                     work.extend(self._command_class(deed) for deed in group)
+                case "quota":
+                    work.extend(self._command_quota(deed) for deed in group)
+                case "campaign":
+                    work.extend(self._command_campaign(deed) for deed in group)
                 case _:
                     work.extend(self._command_restriction(deed) for deed in group)
         work.extend(self._nominate(each) for each in nominating.values())
@@ -240,6 +244,15 @@ class Play:
         path = f"/v1/classes/{self._classes[deed.subject]}/{deed.command}"
         await self._send(desk, deed, path)
 
+    async def _command_quota(self, deed: Deed) -> None:
+        path = f"/v1/quotas/{self._plan.id}:{deed.subject}/{deed.command}"
+        await self._send(self._desk(deed.organisation), deed, path)
+
+    async def _command_campaign(self, deed: Deed) -> None:
+        """A command on the campaign may bring its next own date forward."""
+        path = f"/v1/campaigns/{self._plan.id}/{deed.command}"
+        self._next_date = _deadline(await self._desk(deed.organisation).post(deed.action, path, deed.body))
+
     async def _command_restriction(self, deed: Deed) -> None:
         number = await self._restriction_of(deed.subject)
         await self._send(self._desk(deed.organisation), deed, f"/v1/restrictions/{number}/{deed.command}")
@@ -263,7 +276,9 @@ class Play:
     async def _await_all(self, waits: Iterable[Wait]) -> None:
         awaiting: dict[WaitKind, Callable[[Wait], Coroutine[Any, Any, None]]] = {
             "cut-off": self._await_cut_off,
+            "offered": self._await_offered,
             "settled": self._await_settled,
+            "told": self._await_told,
             "reminded": self._await_reminded,
             "open": self._await_open,
             "absences": self._await_absences,
@@ -279,6 +294,12 @@ class Play:
     async def _await_cut_off(self, wait: Wait) -> None:
         awaited = f"no nomination is left {wait.subject} after the cut-off of {wait.day}"
         await watch.nobody_left(self._bureau, awaited, campaign=self._plan.id, phase=wait.subject)
+
+    async def _await_offered(self, wait: Wait) -> None:
+        await self._await_trainee(wait, "a seat is offered", lambda it: it["phase"] == "offered")
+
+    async def _await_told(self, wait: Wait) -> None:
+        await self._await_class(wait, "everybody knows of its change", lambda it: it["told_revision"] == it["revision"])
 
     async def _await_settled(self, wait: Wait) -> None:
         path = f"/v1/campaigns/{self._plan.id}"

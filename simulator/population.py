@@ -7,7 +7,7 @@ every machine (`Population.canonical`). Nothing depends on a clock, on the order
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from random import Random
 
@@ -16,6 +16,9 @@ from domain.plan import Plan
 from simulator.allocation import demand
 from simulator.attempts import Attempt, AttemptSource, EarlierRestriction
 from simulator.nominations import Nomination, good_nominations
+from simulator.reallocation import Reallocation, reallocated
+from simulator.renomination import Renomination, renomination
+from simulator.scenarios import SCENARIOS, USUAL, Scenario
 from simulator.schools import School, invented_schools
 from simulator.script import class_days
 from simulator.teachers import TeacherSource
@@ -26,13 +29,16 @@ LAST_STARTING_WEEKDAY = 2
 """Classes start on Monday, Tuesday or Wednesday."""
 
 SPARE_PLACES = 2
+POSTPONED_BY = timedelta(days=21)
+"""At least so much later a postponed class is held."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedClass:
     """A class that a host will run for `members` (keys of nominations). Both dates are training days.
 
-    `key` is the simulator's own; the class's number is the system's to give.
+    `key` is the simulator's own; the class's number is the system's to give. A class that is postponed was first
+    planned for `first_starts`; one that goes `online` holds no centralised day.
     """
 
     key: str
@@ -44,6 +50,14 @@ class PlannedClass:
     capacity: int
     place: str
     members: tuple[str, ...]
+    first_starts: date | None = None
+    online: bool = False
+
+    @property
+    def planned_for(self) -> tuple[date, date]:
+        """First and last day as the host plans it at first."""
+        starts = self.first_starts or self.starts
+        return starts, starts + (self.ends - self.starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,7 @@ class Figures:
     restrictions_dropped: int
     refused_nominations: int
     refused_approvals: int
+    restrictions_reversed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +89,15 @@ class Population:
     nominations: tuple[Nomination, ...]
     attempts: tuple[Attempt, ...]
     earlier_restrictions: tuple[EarlierRestriction, ...]
+    scenario: str = USUAL.name
+    reallocation: Reallocation | None = None
+    again: Renomination | None = None
 
     def figures(self) -> Figures:
         """The expected counts."""
         fates = [each.fate for each in self.nominations]
         return Figures(
-            nominated=len(fates),
+            nominated=len(fates) + (self.again is not None),
             county_approved=sum(fate.takes_seat for fate in fates),
             selected=sum(fate.selected for fate in fates),
             enrolled=sum(fate.enrolled for fate in fates),
@@ -89,7 +107,8 @@ class Population:
             restrictions_imposed=sum(fate.restriction == "imposed" for fate in fates),
             restrictions_dropped=sum(fate.restriction == "dropped" for fate in fates),
             refused_nominations=len(self.attempts),
-            refused_approvals=sum(fate.kind == "over_quota" for fate in fates),
+            refused_approvals=sum(fate.kind == "over_quota" or fate.waitlisted for fate in fates),
+            restrictions_reversed=int(self.again is not None),
         )
 
     def line_counts(self) -> Counter[str]:
@@ -105,16 +124,21 @@ class Population:
         return hashlib.sha256(self.canonical()).hexdigest()
 
 
-def generate(plan: Plan, nominations: int, seed: int) -> Population:
+def generate(plan: Plan, nominations: int, seed: int, scenario: Scenario = USUAL) -> Population:
     """A population with so many good nominations (MIN_NOMINATIONS to MAX_NOMINATIONS). Raises ValueError."""
     rng = Random(seed)
     demands = demand(plan, nominations, rng)
+    given: Reallocation | None = None
+    if scenario.reallocates:
+        demands, given = reallocated(plan, demands)
     schools = invented_schools(plan)
     teachers = TeacherSource(plan, rng)
-    good = good_nominations(plan, demands, schools, teachers, rng)
+    given_to = given.taker if given is not None else ""
+    good = good_nominations(plan, demands, schools, teachers, rng, scenario, given_to)
     attempts = AttemptSource(plan, schools, good, teachers, rng)
-    refused = attempts.attempts()
-    attempts.expire_some()
+    refused = attempts.attempts() if scenario.is_messy else ()
+    if scenario.is_messy:
+        attempts.expire_some()
     return Population(
         plan=plan.id,
         plan_sha256=plan.sha256(),
@@ -123,6 +147,9 @@ def generate(plan: Plan, nominations: int, seed: int) -> Population:
         nominations=good,
         attempts=refused,
         earlier_restrictions=tuple(attempts.restrictions),
+        scenario=scenario.name,
+        reallocation=given,
+        again=renomination(plan, good, schools) if scenario.reverses else None,
     )
 
 
@@ -154,7 +181,23 @@ def classes(plan: Plan, population: Population) -> tuple[PlannedClass, ...]:
                 members=tuple(keys),
             )
         )
+    if SCENARIOS[population.scenario].changes_classes:
+        planned = [_changed(plan, each, number) for number, each in enumerate(planned)]
     return tuple(planned)
+
+
+def _changed(plan: Plan, planned: PlannedClass, number: int) -> PlannedClass:
+    """Of three classes one is put off by weeks, one goes online, and one is held as it was planned."""
+    if number % 3 == 1:
+        return replace(planned, online=True)
+    if number % 3 == 2:
+        return planned
+    possible = _possible_starts(plan, planned.centralised_days)
+    first = possible[0]
+    starts = max(planned.starts, next(day for day in possible if day >= first + POSTPONED_BY))
+    return replace(
+        planned, first_starts=first, starts=starts, ends=starts + timedelta(days=planned.centralised_days - 1)
+    )
 
 
 def _possible_starts(plan: Plan, days: int) -> list[date]:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from domain.plan import Plan
 from simulator import bureau, county, host, school
 from simulator.population import PlannedClass, Population, classes
-from simulator.timetable import Deed, Season, Story, Turn, Wait, last_day_before
+from simulator.timetable import Deed, Season, Story, Turn, Wait, last_day_before, online_on, postponed_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,14 @@ def compose(plan: Plan, population: Population) -> Programme:
         *bureau.deeds(stories, plan.bureau),
         *host.deeds(stories, planned, season),
         *_impossible(stories, planned, season),
+        *_of_the_scenario(stories, population, season),
     ]
     by_place: dict[tuple[date, Turn], list[Deed]] = defaultdict(list)
     for deed in deeds:
         assert plan.dates.opens <= deed.day <= plan.dates.closes, f"{deed.action} lies outside the campaign"
         by_place[deed.day, deed.turn].append(deed)
     waits: dict[tuple[date, Turn], list[Wait]] = defaultdict(list)
-    for wait in _waits(stories, planned, season):
+    for wait in (*_waits(stories, planned, season), *_class_waits(planned, season)):
         waits[wait.day, wait.turn].append(wait)
     return Programme(
         plan=plan,
@@ -66,6 +67,16 @@ def compose(plan: Plan, population: Population) -> Programme:
         deeds={place: tuple(each) for place, each in by_place.items()},
         waits={place: tuple(each) for place, each in waits.items()},
     )
+
+
+def _of_the_scenario(stories: Sequence[Story], population: Population, season: Season) -> Iterator[Deed]:
+    """What happens in the story that is played, and in no other."""
+    if population.reallocation is not None:
+        yield from county.reallocation(population.reallocation, season)
+    if (again := population.again) is not None:
+        after = next(each for each in stories if each.key == again.after)
+        yield from bureau.again(again, after, season.plan.bureau, again.county)
+        yield from school.again(again, after)
 
 
 def _impossible(stories: Sequence[Story], planned: Sequence[PlannedClass], season: Season) -> Iterator[Deed]:
@@ -110,13 +121,9 @@ def _waits(stories: Sequence[Story], planned: Sequence[PlannedClass], season: Se
     yield Wait(season.city, Turn.NIGHT, "cut-off", "nominated")
     yield Wait(season.city, Turn.NIGHT, "cut-off", "county-approved")
     yield Wait(season.city, Turn.NIGHT, "settled", season.plan.id)
-    for each in planned:
-        for days in season.plan.rules.class_reminders_days_before:
-            yield Wait(each.starts - timedelta(days=days + 1), Turn.NIGHT, "reminded", each.key)
-        yield Wait(each.starts - timedelta(days=1), Turn.NIGHT, "open", each.key)
-        yield Wait(each.starts, Turn.CHECK_IN, "absences", each.key)
-        yield Wait(each.ends, Turn.NIGHT, "closed", each.key)
     for story in stories:
+        if story.fate.waitlisted:
+            yield Wait(season.county, Turn.SEATS_TAKEN, "offered", story.key)
         if story.fate.kind == "no_show":
             yield Wait(last_day_before(story.unexcused_at), Turn.NIGHT, "unexcused", story.key)
         if story.fate.restriction != "none":
@@ -126,3 +133,20 @@ def _waits(stories: Sequence[Story], planned: Sequence[PlannedClass], season: Se
         if story.fate.follow_up == "never":
             yield Wait(story.follow_up_lapses_on, Turn.NIGHT, "lapsed", story.key)
     yield Wait(season.plan.dates.closes, Turn.NIGHT, "end", season.plan.id)
+
+
+def _class_waits(planned: Sequence[PlannedClass], season: Season) -> Iterator[Wait]:
+    for each in planned:
+        for days in season.plan.rules.class_reminders_days_before:
+            yield Wait(each.starts - timedelta(days=days + 1), Turn.NIGHT, "reminded", each.key)
+            if each.first_starts is not None:
+                first = each.first_starts - timedelta(days=days + 1)
+                if first < postponed_on(each.first_starts):
+                    yield Wait(first, Turn.NIGHT, "reminded", each.key)
+        if each.first_starts is not None:
+            yield Wait(postponed_on(each.first_starts), Turn.PLANNING, "told", each.key)
+        if each.online:
+            yield Wait(online_on(each.starts), Turn.PLANNING, "told", each.key)
+        yield Wait(each.starts - timedelta(days=1), Turn.NIGHT, "open", each.key)
+        yield Wait(each.starts, Turn.CHECK_IN, "absences", each.key)
+        yield Wait(each.ends, Turn.NIGHT, "closed", each.key)

@@ -6,10 +6,13 @@ from typing import Any
 
 from simulator.attempts import Attempt
 from simulator.nominations import Nomination
+from simulator.renomination import Renomination
 from simulator.teachers import Teacher
 from simulator.timetable import (
     CONFIRMED_BEFORE_DAYS,
     HANDED_IN_AGAIN_AFTER_DAYS,
+    NOMINATED_AGAIN_AFTER_DAYS,
+    REOPENED_AFTER_DAYS,
     Deed,
     Story,
     Turn,
@@ -23,6 +26,8 @@ def deeds(story: Story) -> Iterator[Deed]:
     yield _nominated(story.nomination)
     if fate.returned and fate.withdrawn_at != "nominated":
         yield _deed(story, story.resubmitted_on, "resubmit", turn=Turn.RESUBMISSION)
+    if fate.waitlisted:
+        yield _deed(story, story.season.county, "accept-seat", turn=Turn.SEAT_ANSWERED)
     if fate.kind == "withdrawn":
         yield _deed(story, story.withdrawn_on, "withdraw", {"reason": fate.reasons[0]})
     if fate.enrolled:
@@ -52,6 +57,18 @@ def _of_follow_up(story: Story) -> Iterator[Deed]:
         yield _deed(story, again, "submit-follow-up", {"evidence": f"示例跟踪任务材料 {story.key}（补充）"})
 
 
+def again(of: Renomination, after: Story) -> Iterator[Deed]:
+    """The teacher of a restriction that is taken back is nominated for something else: refused before, not after."""
+    body = _nomination_body(of)
+
+    def deed(days: int, subject: str, refused_with: str = "") -> Deed:
+        day = days_after(after.decided_on, days)
+        return Deed(day, Turn.NOMINATION, of.school, "nomination", "nominate", subject, body, refused_with=refused_with)
+
+    yield deed(REOPENED_AFTER_DAYS, f"{of.key}-too-soon", "restricted_until")
+    yield deed(NOMINATED_AGAIN_AFTER_DAYS, of.key)
+
+
 def late_objection(story: Story) -> Deed:
     """An objection on the day after the window has ended."""
     return _objection(story, story.decided_on, refused_with="objection_window_passed")
@@ -75,7 +92,7 @@ def _nominated(of: Nomination) -> Deed:
     return Deed(of.nominated_on, Turn.NOMINATION, of.school, "nomination", "nominate", of.key, _nomination_body(of))
 
 
-def _nomination_body(of: Nomination | Attempt) -> dict[str, Any]:
+def _nomination_body(of: Nomination | Attempt | Renomination) -> dict[str, Any]:
     """The row of a nomination, as a school types it in; the campaign is added when it is sent."""
     teacher = of.teacher
     return {

@@ -85,6 +85,8 @@ class Fate:
     follow-up `follow_up_days` after its due date (negative: before; `never` and `none` send nothing).
     `returned`: the county sends it back once and the school resubmits, before any approval.
     `objection`: against the restriction that no_show, dismissed and not_completed lead to.
+    `waitlisted`: the line was full when the county came to it; a seat that another county leaves over is offered and
+    taken.
     """
 
     kind: FateKind
@@ -98,6 +100,7 @@ class Fate:
     follow_up: FollowUpFate = "none"
     follow_up_days: int = 0
     objection: Objection = "none"
+    waitlisted: bool = False
 
     @property
     def takes_seat(self) -> bool:
@@ -141,6 +144,7 @@ class Wish:
     leave_granted: bool | None = None
     follow_up: FollowUpFate | None = None
     objection: Objection | None = None
+    waitlisted: bool = False
 
     @property
     def spares_the_seat(self) -> bool:
@@ -171,7 +175,7 @@ SEATED_WISHES: tuple[Wish, ...] = (
     Wish("completed", follow_up="never"),
 )
 
-_SEATED_WEIGHTS: tuple[tuple[FateKind, float], ...] = (
+SEATED_WEIGHTS: tuple[tuple[FateKind, float], ...] = (
     ("completed", 76),
     ("withdrawn", 4),
     ("city_rejects", 3),
@@ -204,9 +208,11 @@ def class_days(project_type: ProjectType) -> int:
     return required + 1 if required >= LONG_TRAINING_DAYS else max(1, required)
 
 
-def draw_seated_wish(rng: Random, *, line_is_full: bool) -> Wish:
+def draw_seated_wish(
+    rng: Random, *, line_is_full: bool, often: Sequence[tuple[FateKind, float]] = SEATED_WEIGHTS
+) -> Wish:
     """What happens to a nomination for which there is a seat. On a full line the county approves all of them."""
-    kinds = [(kind, weight) for kind, weight in _SEATED_WEIGHTS if not (line_is_full and kind in _BEFORE_THE_COUNTY)]
+    kinds = [(kind, weight) for kind, weight in often if not (line_is_full and kind in _BEFORE_THE_COUNTY)]
     return Wish(_weighted(rng, kinds))
 
 
@@ -274,6 +280,7 @@ def _completed(rng: Random, wish: Wish, project_type: ProjectType, *, returned: 
         completion=Completion(days, online, (days + online) * HOURS_PER_DAY, _weighted(rng, _GRADE_WEIGHTS)),
         follow_up=follow_up,
         follow_up_days=lag,
+        waitlisted=wish.waitlisted,
     )
 
 

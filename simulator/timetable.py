@@ -27,6 +27,15 @@ LEFT_AFTER_DAYS: Final = 3
 ENROLLED_AFTER_DAYS: Final = 5
 """Days after the city's selection is closed."""
 
+POSTPONED_BEFORE_DAYS: Final = 5
+"""So short before the first date a class is put off; nobody has confirmed by then, because nobody is asked yet."""
+ONLINE_BEFORE_DAYS: Final = 4
+REOPENED_AFTER_DAYS: Final = 1
+REVERSED_AFTER_DAYS: Final = 3
+NOMINATED_AGAIN_AFTER_DAYS: Final = 4
+REOPENED_FOR_DAYS: Final = 14
+"""Days after the decision on a restriction that is taken back."""
+
 ILL_BEFORE_DAYS: Final = 9
 CONFIRMED_BEFORE_DAYS: Final = 8
 KEPT_AWAY_BEFORE_DAYS: Final = 5
@@ -56,22 +65,27 @@ class Turn(IntEnum):
     COUNTIES = 9
     OVER_QUOTA = 10
     OVER_QUOTA_ANSWER = 11
-    CITY = 12
-    PREMATURE_DECISIONS = 13
-    DECISIONS = 14
-    PLANNING = 15
-    HOSTS = 16
-    OUTCOMES = 17
-    REPORTS = 18
-    NIGHT = 19
+    SHORTFALL = 12
+    SEATS_OFFERED = 13
+    SEATS_TAKEN = 14
+    SEAT_ANSWERED = 15
+    CITY = 16
+    PREMATURE_DECISIONS = 17
+    DECISIONS = 18
+    PLANNING = 19
+    HOSTS = 20
+    OUTCOMES = 21
+    REPORTS = 22
+    NIGHT = 23
 
 
-SubjectKind = Literal["nomination", "trainee", "class", "restriction"]
+SubjectKind = Literal["nomination", "trainee", "class", "restriction", "quota", "campaign"]
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something that an organisation does on a day. `subject` is the simulator's key of a nomination, attempt or class.
+    """Something that an organisation does on a day. `subject` is the simulator's key of a nomination, attempt or class,
+    or the key of a quota line.
 
     `training_class` is the key of a class that the command names. `refused_with` is the code that it must meet.
     """
@@ -93,7 +107,19 @@ class Deed:
 
 
 WaitKind = Literal[
-    "cut-off", "settled", "reminded", "open", "absences", "closed", "unexcused", "window", "overdue", "lapsed", "end"
+    "cut-off",
+    "offered",
+    "settled",
+    "reminded",
+    "told",
+    "open",
+    "absences",
+    "closed",
+    "unexcused",
+    "window",
+    "overdue",
+    "lapsed",
+    "end",
 ]
 
 
@@ -101,10 +127,11 @@ WaitKind = Literal[
 class Wait:
     """What the system owes by itself, before the next turn begins; `NIGHT` is the end of the day.
 
-    cut-off: nobody is left in the phase `subject`. settled: the campaign's selection is over. reminded, open, closed: a
-    reminder of the class, its registration, the class. absences: the class `subject` has nobody left who should have
-    come. unexcused, window, overdue, lapsed: the excuse window, the objection window, the follow-up task and its last
-    date of the nomination `subject`. end: the campaign is closed.
+    cut-off: nobody is left in the phase `subject`. offered: the nomination `subject` was offered a seat. settled: the
+    campaign's selection is over. reminded, open, closed: a reminder of the class, its registration, the class. told:
+    every trainee of the class knows of its change. absences: the class `subject` has nobody left who should have come.
+    unexcused, window, overdue, lapsed: the excuse window, the objection window, the follow-up task and its last date of
+    the nomination `subject`. end: the campaign is closed.
     """
 
     day: date
@@ -125,6 +152,16 @@ def last_day_before(instant: datetime) -> date:
 
 def days_after(day: date, days: int) -> date:
     return day + timedelta(days=days)
+
+
+def postponed_on(first_starts: date) -> date:
+    """When the host of a class says that it will not begin on its first date."""
+    return first_starts - timedelta(days=POSTPONED_BEFORE_DAYS)
+
+
+def online_on(starts: date) -> date:
+    """When the host of a class says that it will be held online."""
+    return starts - timedelta(days=ONLINE_BEFORE_DAYS)
 
 
 class Season:

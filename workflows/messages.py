@@ -158,7 +158,8 @@ class DeliverBatch(WorkflowMessage):
 class BatchResult(WorkflowMessage):
     """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data.
 
-    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped.
+    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped. `held` notices wait
+    for nothing but the end of the quiet hours: `held_until` in words, in `held_seconds` of real time.
     """
 
     delivered: int
@@ -167,6 +168,9 @@ class BatchResult(WorkflowMessage):
     retry_after_seconds: float | None = None
     problems: tuple[str, ...] = ()
     paused: str = ""
+    held: int = 0
+    held_until: str = ""
+    held_seconds: float | None = None
 
 
 LONG_NUMBER = 7

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from domain.decision import SYSTEM, Refusal
@@ -47,6 +47,8 @@ TIMER_COMMAND = "pass-deadline"
 TOO_EARLY = "too_early"
 READ_WHEN_WOKEN = "read-when-woken"
 """The patch since which a woken case without a timer reads its stream: another process may have added to it."""
+WAIT_FOR_A_FAILING_LEDGER = "wait-for-a-failing-ledger"
+"""The patch since which a command waits for a ledger that answers with an error; before, it failed with the error."""
 
 
 class ProcessWorkflow:
@@ -215,7 +217,9 @@ class ProcessWorkflow:
                 retry_policy=LOCAL_RETRY,
             )
             return outcome
-        except ActivityError:
+        except FailureError as error:
+            if not _passes(error):
+                raise
             # The ledger is slow or away. The same command, under the same id, now waits where it can be seen.
             seen: Outcome = await workflow.execute_activity(
                 "update_ledger",
@@ -263,6 +267,17 @@ class ProcessWorkflow:
             f"### {receipt.phase}\n\n{receipt.summary}\n\n- {waiting}\n- ledger version {receipt.version}\n\n"
             f"#### Last commands\n\n{steps}\n"
         )
+
+
+def _passes(error: FailureError) -> bool:
+    """Whether the ledger may carry the command out later.
+
+    A local activity that took too long raises an ActivityError, and only its cause when it is replayed; one that has
+    failed raises what it has failed with, here as there.
+    """
+    if not isinstance(error, ApplicationError):
+        return True
+    return not error.non_retryable and workflow.patched(WAIT_FOR_A_FAILING_LEDGER)
 
 
 def _refused(refusal: Refusal | None) -> ApplicationError:

@@ -11,21 +11,23 @@ import pytest
 from demo.report import Line, Notices, Outcome, faults
 from domain.plan_loader import load_plan
 from ledger.verify import BookReport
-from simulator.population import Population, generate
+from simulator.population import generate
+from simulator.programme import Programme, compose
 
 PLAN = Path(__file__).resolve().parents[2] / "plans" / "2022-zhengzhou.yaml"
 BOOK = BookReport("2022-zhengzhou", 10, "00", True, None, None, "", 10)
 
 
 @cache
-def population() -> Population:
-    return generate(load_plan(PLAN.read_text(encoding="utf-8")), 60, 2022)
+def programme() -> Programme:
+    plan = load_plan(PLAN.read_text(encoding="utf-8"))
+    return compose(plan, generate(plan, 60, 2022))
 
 
 def good() -> Outcome:
     """The outcome that the script has."""
-    expected = population().figures()
-    kinds = [each.fate.kind for each in population().nominations]
+    expected = programme().population.figures()
+    kinds = [each.fate.kind for each in programme().population.nominations]
     phases = {
         "closed": expected.completed,
         "absent": kinds.count("no_show"),
@@ -39,7 +41,7 @@ def good() -> Outcome:
         "proposed": expected.restrictions_imposed + expected.restrictions_dropped,
         "imposed": expected.restrictions_imposed,
         "dropped": expected.restrictions_dropped,
-        "recorded": len(population().earlier_restrictions),
+        "recorded": len(programme().population.earlier_restrictions),
     }
     figures = {"nominated": 60, "phases": phases, "restrictions_ever": ever, "classes": {"reported": 5}}
     return Outcome(figures, {"sha256": "ab"}, [], Notices(400, 400), Line(10, 20, 0, 0), [BOOK], [])
@@ -50,7 +52,7 @@ def changed(**figures: Any) -> Outcome:
 
 
 def test_what_adds_up_has_no_fault() -> None:
-    assert list(faults(good(), population())) == []
+    assert list(faults(good(), programme())) == []
 
 
 def phases(**counts: int) -> dict[str, int]:
@@ -72,6 +74,8 @@ WRONG: dict[str, tuple[Callable[[], Outcome], str]] = {
     "a letter came twice": (lambda: replace(good(), line=Line(10, 20, 1, 0)), "1 notices came twice"),
     "a forged webhook": (lambda: replace(good(), line=Line(10, 20, 0, 1)), "not signed"),
     "drift": (lambda: replace(good(), drift=["trainee/zz22-410181-00001: behind"]), "drift: trainee/"),
+    "a class that was put off": (lambda: replace(good(), story={"classes_postponed": 1}), "classes postponed: 1"),
+    "a seat that moved": (lambda: replace(good(), story={"seats_reallocated": 2}), "seats reallocated: 2"),
     "a changed book": (
         lambda: replace(good(), books=[replace(BOOK, verified=False, problem="changed", detail="event 3")]),
         "2022-zhengzhou is not as it was recorded: changed",
@@ -82,7 +86,7 @@ WRONG: dict[str, tuple[Callable[[], Outcome], str]] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_does_not_add_up_is_named(name: str) -> None:
     make, words = WRONG[name]
-    assert any(words in fault for fault in faults(make(), population())), list(faults(make(), population()))
+    assert any(words in fault for fault in faults(make(), programme())), list(faults(make(), programme()))
 
 
 def test_the_figures_have_the_form_that_a_script_reads() -> None:

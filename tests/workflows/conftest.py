@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,7 +31,7 @@ from projections.engine import Projector
 from projections.plans import PlanStore
 from tests.specification import the_plan
 from workflows.campaign import CampaignWorkflow
-from workflows.messages import WORKFLOW_TYPES, CommandMessage, ProcessKind, ProcessStart, Receipt, workflow_id
+from workflows.messages import REFUSED, WORKFLOW_TYPES, CommandMessage, ProcessKind, ProcessStart, Receipt, workflow_id
 from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow
 from workflows.trainee import TraineeWorkflow
@@ -107,7 +108,7 @@ class Core:
                 result_type=Receipt,
             )
         except WorkflowUpdateFailedError as error:
-            if not isinstance(error.cause, ApplicationError):
+            if not isinstance(error.cause, ApplicationError) or error.cause.type != REFUSED:
                 raise
             raise Refused(Refusal.model_validate(error.cause.details[0])) from None
         return receipt
@@ -138,49 +139,57 @@ class Refused(Exception):
 CoreFactory = Callable[..., AbstractAsyncContextManager[Core]]
 
 
-@pytest_asyncio.fixture
-async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
-    """A factory: `async with core_on(client, clock) as core`."""
+@asynccontextmanager
+async def running_core(
+    database_url: str, client: Client, clock: Clock, *, prefix: str = "", max_cached_workflows: int = 1_000
+) -> AsyncIterator[Core]:
+    """A worker on a database whose schema is there; `prefix` names its campaign and numbers, else they are its own."""
+    async with asyncpg.create_pool(database_url, min_size=2, max_size=10) as pool:
+        ledger = Ledger(pool, SCHEMAS)
+        checkpoints = Checkpoints(pool)
+        projector = Projector(pool, ledger)
+        prefix = prefix or uuid4().hex[:8]
+        plan = the_plan().model_copy(update={"id": f"test-{prefix}"})
+        await PlanStore(pool).adopt(plan)
+        facts = LedgerFacts(pool, ledger, checkpoints)
+        task_queue = f"test-{uuid4()}"
+        worker = Worker(
+            client,
+            task_queue=task_queue,
+            workflows=WORKFLOWS,
+            activities=[
+                *LedgerActivities(ledger, clock, facts).all(),
+                *ReachActivities(client, facts, task_queue).all(),
+                *WaitingActivities(client, facts, task_queue).all(),
+            ],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            max_cached_workflows=max_cached_workflows,
+        )
+        stop = asyncio.Event()
+        projecting = asyncio.create_task(projector.run(stop))
+        try:
+            async with worker:
+                yield Core(client, ledger, pool, projector, task_queue, prefix, plan)
+        finally:
+            stop.set()
+            await projecting
+            await checkpoints.close()
+            await ledger.close()
+
+
+async def prepare(database_url: str) -> None:
+    """The schema that a core needs."""
     connection = await asyncpg.connect(database_url)
     for step in STEPS:
         await step(connection)
     await connection.close()
 
-    @asynccontextmanager
-    async def run(client: Client, clock: Clock, *, max_cached_workflows: int = 1_000) -> AsyncIterator[Core]:
-        async with asyncpg.create_pool(database_url, min_size=2, max_size=10) as pool:
-            ledger = Ledger(pool, SCHEMAS)
-            checkpoints = Checkpoints(pool)
-            projector = Projector(pool, ledger)
-            prefix = uuid4().hex[:8]
-            plan = the_plan().model_copy(update={"id": f"test-{prefix}"})
-            await PlanStore(pool).adopt(plan)
-            facts = LedgerFacts(pool, ledger, checkpoints)
-            task_queue = f"test-{uuid4()}"
-            worker = Worker(
-                client,
-                task_queue=task_queue,
-                workflows=WORKFLOWS,
-                activities=[
-                    *LedgerActivities(ledger, clock, facts).all(),
-                    *ReachActivities(client, facts, task_queue).all(),
-                    *WaitingActivities(client, facts, task_queue).all(),
-                ],
-                workflow_runner=UnsandboxedWorkflowRunner(),
-                max_cached_workflows=max_cached_workflows,
-            )
-            stop = asyncio.Event()
-            projecting = asyncio.create_task(projector.run(stop))
-            try:
-                async with worker:
-                    yield Core(client, ledger, pool, projector, task_queue, prefix, plan)
-            finally:
-                stop.set()
-                await projecting
-                await checkpoints.close()
-                await ledger.close()
 
-    yield run
+@pytest_asyncio.fixture
+async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
+    """A factory: `async with core_on(client, clock) as core`."""
+    await prepare(database_url)
+    yield partial(running_core, database_url)
 
 
 def at(month: int, day: int, hour: int = 2) -> datetime:

@@ -88,12 +88,26 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         }
     }
     schemas["Notice"] = notice_schema()
+    _name_rows(schemas)
     document["webhooks"] = webhooks_described()
     components["schemas"] = dict(sorted(schemas.items()))
     components["responses"] = {f"Problem{status}": response for status, response in documented_all().items()}
     for route in routes:
         _finish(document["paths"].get(route.path_format, {}), route)
     return document
+
+
+def _name_rows(schemas: dict[str, Any]) -> None:
+    """Give the rows of bulk requests a schema of their own each: pydantic writes out in place what is validated later,
+    and generators of clients then make up names for it.
+    """
+    for schema in list(schemas.values()):
+        items = schema.get("properties", {}).get("items", {})
+        row = items.get("items", {})
+        if row.get("type") == "object" and "title" in row:
+            known = schemas.setdefault(row["title"], row)
+            assert known == row, f"two rows are called {row['title']}"
+            items["items"] = {"$ref": f"#/components/schemas/{row['title']}"}
 
 
 def _finish(path: dict[str, Any], route: APIRoute) -> None:
@@ -111,7 +125,7 @@ def _finish(path: dict[str, Any], route: APIRoute) -> None:
                 parameter["required"] = True
                 parameter["schema"] = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT}
         scope = next(_scopes(route.dependant), None)
-        if scope is not None:
+        if scope:
             operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
 
 

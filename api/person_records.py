@@ -52,7 +52,7 @@ class Find(Body):
     identity_document: DocumentKind = "identity-card"
 
 
-class Correct(Body):
+class CorrectParticulars(Body):
     """The fields that were wrong, as they are right. What is left out stays."""
 
     name: Annotated[str | None, StringConstraints(strip_whitespace=True, min_length=2, max_length=64)] = None
@@ -183,7 +183,7 @@ async def find_person(body: Find, caller: Writer, services: ServicesHere, once: 
 )
 async def correct_person(
     id: IdInPath,  # noqa: A002
-    body: Correct,
+    body: CorrectParticulars,
     caller: Writer,
     services: ServicesHere,
     once: OnceHere,
@@ -218,7 +218,7 @@ async def _opened(services: Services, state: Person) -> dict[str, str]:
         raise refused(refuse("person_erased")) from None
 
 
-async def _new_number(services: Services, state: Person, body: Correct) -> str:
+async def _new_number(services: Services, state: Person, body: CorrectParticulars) -> str:
     """The new number, under which the person is found from now on. Raises Problem when it is somebody else's."""
     assert body.identity_number is not None, "asked with a number only"
     usable = person.correct(state, "", ("identity_number",), by="", decided_by="", document="")

@@ -5,7 +5,7 @@ The dependencies are coroutines although they wait for nothing: FastAPI sends a 
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import asyncpg
 from fastapi import Depends, Request
@@ -74,22 +74,24 @@ async def caller_of(request: Request) -> Caller:
     return caller
 
 
+ANY_KEY: Final = ""
+
+
 class Allowed:
     """A dependency that lets only certain keys through, and gives the caller: those that carry a scope, and, for a
-    command, those of a role whose step it is.
+    command, those of a role whose step it is. ANY_KEY is no scope: every key passes.
     """
 
     def __init__(self, scope: str, roles: tuple[str, ...] = ()) -> None:
-        assert scope in SCOPES, f"no scope {scope}"
+        assert scope in SCOPES or (scope == ANY_KEY and not roles), f"no scope {scope}"
         self.scope = scope
         self.roles = roles
 
     @property
     def open_to(self) -> tuple[KeyRole, ...]:
         """The roles that get through, given a key with every scope of its role."""
-        return tuple(
-            role for role in KEY_ROLES if role in SCOPES[self.scope] and (not self.roles or role in self.roles)
-        )
+        carrying = SCOPES.get(self.scope, frozenset(KEY_ROLES))
+        return tuple(role for role in KEY_ROLES if role in carrying and (not self.roles or role in self.roles))
 
     def refusal(self, role: KeyRole) -> ProblemType | None:
         """What a key with every scope of its role is answered with, None when it gets through."""
@@ -100,7 +102,8 @@ class Allowed:
     async def __call__(self, caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
         if self.roles and caller.role not in self.roles:
             raise not_your_part(self.roles)
-        require_scope(caller, self.scope)
+        if self.scope != ANY_KEY:
+            require_scope(caller, self.scope)
         return caller
 
 
@@ -111,6 +114,11 @@ CallerHere = Annotated[Caller, Depends(caller_of)]
 def allowed(scope: str, *roles: KeyRole) -> Any:
     """For a route's parameter: the caller, whose key must carry `scope`, and be of one of `roles` if some are named."""
     return Depends(Allowed(scope, roles))
+
+
+def any_key() -> Any:
+    """For a route's parameter: the caller, whatever his key may do."""
+    return Depends(Allowed(ANY_KEY))
 
 
 def step(scope: str, process: ProcessWithCommands, command: str) -> Any:

@@ -28,6 +28,7 @@ from clock import create_demo_clock
 from demo import report
 from demo.screen import Screen
 from demo.state import REPORT_FILE, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from domain.calendar import SHANGHAI
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from embedded.child_processes import LOOPBACK, StackError, cancelled_by, free_port
@@ -55,6 +56,7 @@ PREFERRED_API_PORT: Final = 8080
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 KEY_NAMESPACE: Final = UUID("3c0a4f83-8e5e-4a0f-9a57-0b51d6f6b1c3")
+OPEN_PHASE: Final = "registration-open"
 WORKER_READY: Final = b"worker.ready"
 MILESTONES: Final = (
     "nominated",
@@ -78,6 +80,7 @@ class Options:
     exit: bool = False
     json_file: Path | None = None
     lose_temporal_at: date | None = None
+    until: date | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +104,11 @@ class Demo:
         self.run_ = chosen_run(options.state, options.trainees, options.seed, DEFAULT_RUN)
         self.plan_text = PLAN.read_text(encoding="utf-8")
         plan = load_plan(self.plan_text)
+        if options.until is not None and not plan.dates.opens <= options.until <= plan.dates.closes:
+            raise StackError(
+                f"{options.until} lies outside the campaign.",
+                f"It goes from {plan.dates.opens} to {plan.dates.closes}; name one of its days, or leave --until out.",
+            )
         self.programme: Programme = compose(plan, generate(plan, self.run_.trainees, self.run_.seed))
         self.keys = KeyFile(options.state)
         self.recovered: dict[str, Any] | None = None
@@ -202,6 +210,9 @@ class Demo:
             door.counts.refused.update(read(report_file)["refused"])
         else:
             await self._play(house, door)
+        if self.options.until is not None:
+            await self._hand_over(bureau)
+            return 0
         await self._wait_for_morning(bureau)
         outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
         await report.show(outcome, self.screen, bureau, self.plan)
@@ -234,7 +245,15 @@ class Demo:
         done = [milestone(deed) for deed in self.programme.every_deed() if not deed.refused_with]
         totals = {name: done.count(name) for name in MILESTONES}
         async with self.screen.progress(play, totals, whole_days(self.programme), self.plan.dates.opens):
-            await play.run(self.plan_text, partial(self._after_work, house))
+            await play.run(self.plan_text, partial(self._after_work, house), until=self.options.until)
+
+    async def _hand_over(self, bureau: Desk) -> None:
+        """Say what somebody who goes on by hand needs to begin with."""
+        now = datetime.fromisoformat((await bureau.get("/v1/clock"))["now"]).astimezone(SHANGHAI)
+        self.screen.say(f"It is {now:%Y-%m-%d, %H:%M}, and time stands still: the rest is yours.")
+        self.screen.say(f"Keys         {self.keys.path}")
+        async for each in bureau.pages("/v1/classes", campaign=self.plan.id, phase=OPEN_PHASE):
+            self.screen.say(f"Class        {each['number']} of {each['host']} ({each['project_type']}) begins today.")
 
     async def _after_work(self, house: House, day: date) -> None:
         """The day's work is done and the clock stands still: the moment for the recovery proof."""
@@ -347,9 +366,15 @@ def demo(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="On this day kill Temporal, delete its state, and recover."),
     ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Stop on this day's morning and leave the rest to you."),
+    ] = None,
 ) -> None:
     """Play the campaign of 2022 from its opening to its bulletins."""
     configure_logging("demo", level="warning")
+    if until is not None and json_file is not None:
+        raise typer.BadParameter("the figures are those of a whole campaign: leave out --until or --json")
     options = Options(
         state=state.absolute(),
         speed=speed,
@@ -358,6 +383,7 @@ def demo(
         exit=exit_,
         json_file=json_file,
         lose_temporal_at=lose_temporal_at.date() if lose_temporal_at else None,
+        until=until.date() if until else None,
     )
     screen = Screen()
 

@@ -65,7 +65,7 @@ def as_text() -> str:
     cells = [
         [
             f"`{method_of(route)} {route.path}`",
-            f"`{route.permission.scope}`",
+            f"`{route.permission.scope}`" if route.permission.scope else "any key",
             *(_cell(route, place) for place in range(len(KEY_ROLES))),
         ]
         for route in routes

@@ -36,12 +36,19 @@ demo: $(VENV)/.installed ## start everything and run the 2022 campaign (options:
 	@$(PY) cli.py demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.installed-dev ## run the tests (options: TEST="...")
+test: $(VENV)/.installed-dev $(VENV)/.installed-client ## run the tests (options: TEST="...")
 	@$(PY) -m pytest $(TEST)
 
 .PHONY: check
 check: format-check lint types imports ## what CI runs: format, lint, types, imports, tests
 	@$(MAKE) test
+
+.PHONY: client
+client: $(VENV)/.installed-client ## make the typed Python client out of docs/openapi.json, in build/client
+	@rm -rf build/client
+	@PATH="$(CURDIR)/$(VENV)/client/bin:$$PATH" $(VENV)/client/bin/openapi-python-client generate --path docs/openapi.json \
+		--config clients/python/generator.yaml --meta pdm --output-path build/client --fail-on-warning
+	@echo 'pip install ./build/client    # how it is used: examples/register_typed.py'
 
 .PHONY: bench
 bench: $(VENV)/.installed-bench ## measure what we claim about speed (options: BENCH="...")
@@ -78,10 +85,11 @@ lock: ## choose versions anew: requirements*.in -> requirements*.lock (needs uv)
 	$(COMPILE) --upgrade requirements.in --output-file requirements.lock
 	$(COMPILE) --upgrade --constraint requirements.lock requirements-dev.in --output-file requirements-dev.lock
 	$(COMPILE) --upgrade --constraint requirements.lock requirements-bench.in --output-file requirements-bench.lock
+	$(COMPILE) --upgrade requirements-client.in --output-file requirements-client.lock
 
 .PHONY: clean
 clean: ## remove .venv and caches; the demo's state (.xunji) stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
@@ -97,6 +105,13 @@ $(PY):
 $(VENV)/.installed: requirements.lock | $(PY)
 	@echo 'Installing what is pinned (once; a minute or two) ...'
 	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+# The generator of clients lives by itself (requirements-client.in says why).
+$(VENV)/.installed-client: requirements-client.lock | $(PY)
+	@echo 'Installing what makes clients ...'
+	@$(PY) -m venv $(VENV)/client
+	@$(VENV)/client/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-client.lock
 	@touch $@
 
 $(VENV)/.installed-bench: requirements-bench.lock $(VENV)/.installed

@@ -1,5 +1,6 @@
 """The `xunji` command: run the parts, look after them, and check what they say. `xunji COMMAND --help` tells more."""
 
+import gc
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -7,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from command_line.accounts import account_app
 from command_line.explain import explain
+from command_line.inbox import inbox
 from command_line.ledger import ledger_app
 from command_line.ledger_books import attach, books, close, detach
 from command_line.ledger_keys import rotate_index_key, rotate_master_key
 from command_line.ledger_privacy import erase, person
 from command_line.ledger_trust import add_trust_commands
+from command_line.mail import mail_app
 from command_line.shared import FAILED, AsJSON, State, configured, err, fail, out, print_json, run
 from command_line.views import add_to as add_view_commands
 from demo.run import demo
@@ -25,11 +29,14 @@ plan_app = typer.Typer(help="Check the plan of a campaign.", no_args_is_help=Tru
 add_trust_commands(ledger_app)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(plan_app, name="plan")
+app.add_typer(account_app, name="account")
+app.add_typer(mail_app, name="mail")
 app.command()(demo)
 for each in (person, erase, books, close, detach, attach, rotate_master_key, rotate_index_key):
     ledger_app.command()(each)
 add_view_commands(ledger_app)
 app.command()(explain)
+app.command()(inbox)
 
 # ------------------------------------------------------------------------------------------------------- parts
 
@@ -62,7 +69,11 @@ def api(state: State = None) -> None:
     except SettingsError as error:
         fail(str(error))
     configure_logging("api", settings.log_format, settings.log_level)
-    uvicorn.run(create_app(settings), host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
+    application = create_app(settings)
+    # What the start has made stays: to look through it for garbage again and again would slow every request down.
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(application, host=settings.api_host, port=settings.api_port, log_config=None, access_log=False)
 
 
 @app.command()

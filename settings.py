@@ -62,6 +62,7 @@ Keys = Annotated[SecretStr, AfterValidator(_require_keys)]
 """Several keys, with commas between them."""
 
 MAX_WITNESSES = 8
+QUIET_HOURS = r"^$|^(?:[01]\d|2[0-3]):[0-5]\d-(?:[01]\d|2[0-3]):[0-5]\d$"
 
 
 class WitnessSetting(BaseModel):
@@ -72,6 +73,19 @@ class WitnessSetting(BaseModel):
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
     key: Annotated[str, Field(max_length=500)]
     required: bool = True
+
+
+MAX_STAFF_GROUPS = 500
+
+
+class StaffGroup(BaseModel):
+    """Who is staff of which organisation: whose claim holds `value`. Without `scopes` it is every scope of the role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Annotated[str, Field(min_length=1, max_length=200)]
+    organisation: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+    scopes: Annotated[tuple[str, ...], Field(max_length=60)] = ()
 
 
 class Settings(BaseSettings):
@@ -107,6 +121,16 @@ class Settings(BaseSettings):
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 25
     mail_from: str = "xunji@localhost"
+    # Where mails that come back go: each is sent from an address of its own below it (docs/runbooks/mail.md).
+    bounce_address: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9._-]{1,20}@[A-Za-z0-9.-]{1,200}$")] | None = None
+    # Text messages to teachers whom no mail reaches; without the key there are none (docs/runbooks/mail.md).
+    sms_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$", max_length=200)] = "https://dysmsapi.aliyuncs.com"
+    sms_key_id: Annotated[str, Field(max_length=100)] | None = None
+    sms_key_secret: SecretStr | None = None
+    sms_sign_name: Annotated[str, Field(max_length=50)] | None = None
+    sms_template_code: Annotated[str, Field(max_length=50)] | None = None
+    # When no mail is sent (Asia/Shanghai), unless it cannot wait; empty for none. Webhooks go at any time.
+    quiet_hours: Annotated[str, Field(pattern=QUIET_HOURS)] = "21:00-08:00"
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     # How the world reaches the API: stands in problem types, links and notices.
@@ -133,6 +157,16 @@ class Settings(BaseSettings):
     rate_limit_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
     # How many attempts to sign in may fail from one address, or for one account.
     failed_sign_ins_per_minute: PerMinute = 30
+    # How members of staff sign in: an OpenID Connect provider, and which value of which claim means which organisation.
+    oidc_issuer: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$", max_length=500)] = ""
+    oidc_client_id: Annotated[str, Field(max_length=200)] = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_claim: Annotated[str, Field(min_length=1, max_length=200)] = "groups"
+    oidc_staff: Annotated[
+        tuple[StaffGroup, ...], NoDecode, BeforeValidator(_from_json), Field(max_length=MAX_STAFF_GROUPS)
+    ] = ()
+    session_hours: Annotated[int, Field(ge=1, le=168)] = 12
+    session_idle_minutes: Annotated[int, Field(ge=1, le=1_440)] = 60
     log_format: Literal["auto", "console", "json"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -203,6 +237,8 @@ def _remedy(field: str, directory: Path) -> str:
             f"Take it from {directory / SECRETS_FILE} (the local stack makes it there on its first start), "
             "or make a new one for an empty database: openssl rand -base64 32"
         )
+    if field.startswith("oidc_"):
+        return "docs/sign-in.md shows how it is written."
     if field in ("witnesses", "witnessed_logs"):
         return "docs/ledger-trust.md shows how it is written."
     if field == "database_url":

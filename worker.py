@@ -36,10 +36,12 @@ from activities.mailbox import MailboxActivities
 from activities.mailbox_orders import MailboxOrders
 from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
+from activities.service_of_notice import ServiceOfNotice
 from activities.waiting import WaitingActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
 from database import application_pool, sealer_pool
+from domain.quiet_hours import QuietHours
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import sealer_of, witnessing_of
@@ -48,7 +50,9 @@ from projections.checkpoints import Checkpoints
 from projections.engine import Projector
 from schedules import ensure_schedules
 from secrets_box import SecretsBox, open_secret
+from services.bounces import return_paths_of
 from services.person_records import ErasureSweep, PersonRecords
+from services.text_messages import texts_of
 from settings import Settings, former_keys, key_bytes, load_settings
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -159,12 +163,17 @@ def create_worker(
         people=ledger,
         vault=vault_of(settings, pool),
         webhooks=WebhookSender(allow_loopback=settings.webhook_allow_loopback),
-        mailer=Mailer(MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from)),
+        mailer=Mailer(
+            MailServer(settings.smtp_host, settings.smtp_port, settings.mail_from, return_paths_of(settings))
+        ),
         open_secret=partial(open_secret, master_key, former=former),
         objection_link=SignedLinks(key_bytes(settings.link_key), settings.public_url).objection,
         seal=SecretsBox(master_key, former).seal,
         book=InstitutionBook(ledger),
         clock=clock_for(settings.clock, pool),
+        quiet_hours=QuietHours.from_text(settings.quiet_hours),
+        service=ServiceOfNotice(client, settings.task_queue),
+        texts=texts_of(settings),
     )
     orders = MailboxOrders(pool, InstitutionBook(ledger), clock_for(settings.clock, pool))
     polling = PollerBehaviorAutoscaling(minimum=1, initial=4, maximum=MAX_POLLERS)

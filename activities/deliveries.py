@@ -15,18 +15,36 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from activities.email import REFUSED, Mailed
+from activities.channels import BOUNCED, REFUSED, Sent
 from activities.outbox import Queryable
 from activities.schema import statement
 from activities.webhooks import Posted
 
 UNFINISHED = "unfinished"
-MailChannel = Literal["mail", "person-mail"]
+NO_ADDRESS = "no address is known"
+RESTING = "its address was refused before"
+PUT_OFF = "put off"
+TRIED_AGAIN = (PUT_OFF, "no connection")
+"""How the problem of a text message begins that has surely not gone out."""
+UNDELIVERABLE = (REFUSED, BOUNCED, NO_ADDRESS, RESTING)
+MailChannel = Literal["mail", "person-mail", "sms"]
 ANSWERS_KEPT = timedelta(days=30)
 """How long the beginnings of receivers' answers are kept; the attempts themselves stay."""
 SWEEP_EVERY_S = 3_600.0
 ANSWERS_PER_SWEEP = 10_000
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is kept of a mail besides its fate: the digests of its content and of the address, the version of the
+    templates, and a teacher's address under his own key.
+    """
+
+    content_digest: bytes
+    template: str
+    address_digest: bytes
+    recipient_sealed: str | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +53,7 @@ class Progress:
 
     `posted` are the endpoints that took it. `digest` is the mail to the organisation that it was put into.
     `letter_refused` says that the teacher's address does not work, `letter_since` since when he is being written to.
+    `text_over` says that no more text message is to be tried: one that was begun may have arrived.
     """
 
     posted: set[str] = field(default_factory=set)
@@ -43,6 +62,9 @@ class Progress:
     letter_sent: bool = False
     letter_refused: bool = False
     letter_since: datetime | None = None
+    text_sent: bool = False
+    text_over: bool = False
+    text_since: datetime | None = None
 
 
 class DeliveryLog:
@@ -61,9 +83,12 @@ class DeliveryLog:
                     each.posted.add(row["endpoint"])
                 case "mail":
                     each.digest, each.digest_sent = UUID(row["endpoint"]), done
+                case "sms":
+                    each.text_sent, each.text_since = done, row["first_at"]
+                    each.text_over = not done and not row["problem"].startswith(TRIED_AGAIN)
                 case _:
                     each.letter_sent = done
-                    each.letter_refused = row["problem"] == REFUSED
+                    each.letter_refused = row["problem"] in UNDELIVERABLE
                     each.letter_since = row["first_at"]
         return progress
 
@@ -100,11 +125,29 @@ class DeliveryLog:
         since: datetime | None = await self._database.fetchval(statement("first_failure"), notice, endpoint)
         return since
 
-    async def begin_mail(self, notices: Sequence[UUID], organisation: str, channel: MailChannel, mail: UUID) -> None:
+    async def begin_mail(
+        self, notices: Sequence[UUID], organisation: str, channel: MailChannel, mail: UUID, proof: Proof
+    ) -> None:
         """`mail` with these notices is about to be sent; they stay together in it, whatever happens."""
-        await self._database.execute(statement("begin_mail"), list(notices), organisation, channel, str(mail))
+        await self._database.execute(
+            statement("begin_mail"),
+            list(notices),
+            organisation,
+            channel,
+            str(mail),
+            proof.content_digest,
+            proof.template,
+            proof.address_digest,
+            proof.recipient_sealed,
+        )
 
-    async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Mailed, finished: Sequence[UUID]) -> None:
+    async def record_unsent(
+        self, notice: UUID, organisation: str, channel: MailChannel, mail: UUID, problem: str
+    ) -> None:
+        """Why `mail` was not even tried."""
+        await self._database.execute(statement("record_unsent"), notice, organisation, channel, str(mail), problem)
+
+    async def finish_mail(self, notices: Sequence[UUID], mail: UUID, mailed: Sent, finished: Sequence[UUID]) -> None:
         """How `mail` fared. The notices in `finished` wait for nothing more."""
         await self._database.execute(
             statement("finish_mail"),
@@ -113,6 +156,8 @@ class DeliveryLog:
             mailed.status_code,
             mailed.problem,
             list(finished),
+            mailed.server or None,
+            mailed.reply or None,
         )
 
     async def forget_answers(self) -> None:

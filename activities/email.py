@@ -1,13 +1,15 @@
 """Sending mail: one message to one address, over a connection that is kept for a batch.
 
-Addresses and what servers write back (which repeats addresses) stay in here: an outcome is a code and a few words.
+Addresses stay in here. What the server writes back is kept as evidence, with every address taken out of it.
 """
 
 import asyncio
 import contextlib
+import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -17,19 +19,27 @@ from uuid import UUID
 
 import aiosmtplib
 
+from activities.channels import REFUSED, Sent
+from activities.return_path import ReturnPaths
+
 TIMEOUT_S = 30.0
 """For everything together: connection, encryption and the whole mail."""
 SUBJECT_LENGTH_MAX = 200
-REFUSED = "the recipient was refused"
+REPLY_LENGTH_MAX = 200
+_ADDRESS = re.compile(r"<?[^\s<>:;,]+@[^\s<>:;,]+>?")
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """Where mail goes out, and whom it is from. The connection is encrypted when the server offers it."""
+    """Where mail goes out, and whom it is from. The connection is encrypted when the server offers it.
+
+    With `return_paths` every mail has an envelope sender of its own, which tells it when it comes back.
+    """
 
     host: str
     port: int
     sender: str
+    return_paths: ReturnPaths | None = None
 
     @property
     def domain(self) -> str:
@@ -46,24 +56,10 @@ class Mail:
     subject: str
     text: str
 
-
-@dataclass(frozen=True, slots=True)
-class Mailed:
-    """How a mail fared. `problem` is REFUSED when this recipient will never be accepted; others may be tried again.
-
-    `of_recipient` says that only this recipient failed, and the server may be given other mails.
-    """
-
-    status_code: int | None = None
-    problem: str = ""
-    of_recipient: bool = False
-
     @property
-    def refused(self) -> bool:
-        return self.problem == REFUSED
-
-
-SENT = Mailed(status_code=250)
+    def digest(self) -> bytes:
+        """The SHA-256 of subject and text, in UTF-8 with a line feed between them."""
+        return hashlib.sha256(f"{self.subject}\n{self.text}".encode()).digest()
 
 
 class MailSession:
@@ -73,38 +69,46 @@ class MailSession:
         self._server = server
         self._smtp: aiosmtplib.SMTP | None = None
 
-    async def send(self, mail: Mail) -> Mailed:
-        """Send `mail` once. Every failure of the server or of the way to it is an answer, not an exception."""
+    async def send(self, message: Mail) -> Sent:
+        """Send `message` once. Every failure of the server or of the way to it is an answer, not an exception."""
         try:
-            message = self._message(mail)
+            built = self._message(message)
         except (MessageError, ValueError, IndexError):
-            return Mailed(problem=REFUSED, of_recipient=True)
+            return Sent(problem=REFUSED, of_recipient=True)
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return await self._send(message, mail.to)
+                sent = await self._send(built, message)
+            return replace(sent, server=f"{self._server.host}:{self._server.port}")
         except TimeoutError:
-            outcome = Mailed(problem=f"the mail server did not answer within {TIMEOUT_S:.0f} s")
+            outcome = Sent(problem=f"the mail server did not answer within {TIMEOUT_S:.0f} s")
         except aiosmtplib.SMTPResponseException as error:
-            outcome = Mailed(_code(error), f"the mail server answered {error.code}")
+            outcome = Sent(_code(error), f"the mail server answered {error.code}")
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            outcome = Mailed(problem=f"no connection to the mail server ({type(error).__name__})")
+            outcome = Sent(problem=f"no connection to the mail server ({type(error).__name__})")
         await self.close()
         return outcome
 
-    async def _send(self, message: EmailMessage, to: str) -> Mailed:
+    async def _send(self, message: EmailMessage, mail: Mail) -> Sent:
         if self._smtp is None:
             smtp = aiosmtplib.SMTP(hostname=self._server.host, port=self._server.port, timeout=TIMEOUT_S)
             await smtp.connect()
             self._smtp = smtp
+        paths = self._server.return_paths
+        sender = paths.of(mail.id) if paths is not None else self._server.sender
         try:
-            await self._smtp.send_message(message, sender=self._server.sender, recipients=[to])
+            _, reply = await self._smtp.send_message(message, sender=sender, recipients=[mail.to])
         except aiosmtplib.SMTPRecipientsRefused as error:
-            code = error.recipients[0].code
-            problem = REFUSED if code >= 500 else f"the recipient was put off ({code})"
-            return Mailed(_code(error.recipients[0]), problem, of_recipient=True)
+            refusal = error.recipients[0]
+            problem = REFUSED if refusal.code >= 500 else f"the recipient was put off ({refusal.code})"
+            return Sent(_code(refusal), problem, of_recipient=True, reply=without_addresses(refusal.message, mail.to))
+        except aiosmtplib.SMTPDataError as error:
+            if error.code < 500:
+                raise
+            # The server has taken the recipient and will never take this mail: the next one may go.
+            return Sent(_code(error), REFUSED, of_recipient=True, reply=without_addresses(error.message, mail.to))
         except aiosmtplib.SMTPNotSupported:
-            return Mailed(problem=REFUSED, of_recipient=True)
-        return SENT
+            return Sent(problem=REFUSED, of_recipient=True)
+        return Sent(status_code=250, reply=without_addresses(reply, mail.to))
 
     async def close(self) -> None:
         """Say goodbye, if that is still possible."""
@@ -130,6 +134,13 @@ class MailSession:
 def _code(error: aiosmtplib.SMTPResponseException) -> int | None:
     """The server's code, if it is one: the library gives -1 when there was none."""
     return error.code if 100 <= error.code <= 599 else None
+
+
+def without_addresses(reply: str, to: str) -> str:
+    """What a server has written, on one line and cut short, without any address and without the recipient's name."""
+    text = _ADDRESS.sub("<…>", " ".join(reply.split()))
+    local = to.rpartition("@")[0]
+    return re.sub(re.escape(local), "…", text, flags=re.IGNORECASE)[:REPLY_LENGTH_MAX] if local else ""
 
 
 class Mailer:

@@ -19,7 +19,7 @@ from activities.state_cache import StateCache
 from clock import Clock
 from domain.decision import Context, Refusal, UnreadableEvent
 from domain.numbers import book_of, process_stream
-from domain.refusals import refuse
+from domain.refusals import refuse, stale_refusal
 from ledger.errors import BookClosed, BookDetached, InvalidAppend
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
@@ -99,6 +99,8 @@ class LedgerActivities:
             state, version = None, 0
         else:
             state, version = await self._load(process, request.number, request.campaign)
+        if state is not None and (stale := stale_refusal(request.message.expected_versions, version)):
+            return await self._refused(process, stale, request, version)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         now = await self._clock.now()
         decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))

@@ -4,22 +4,26 @@ A digest brings many notices at once, grouped by type, so that 300 nominations a
 names people by their numbers only. A letter to a teacher names him, and goes to nobody else.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 import jinja2
 import yaml
 
 from activities.outbox import QueuedNotice
+from activities.sms import TextMessage
 from domain.refusals import in_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 VALUE_LENGTH_MAX = 200
 LIST_LENGTH_MAX = 20
+TEMPLATE_VERSION_LENGTH = 16
 LINK = "link"
 BETWEEN_LANGUAGES = "\n" + "-" * 60 + "\n\n"
 REFERENCES = ("trainee", "restriction", "training_class", "campaign")
@@ -86,6 +90,20 @@ def to_teacher(name: str, notice: QueuedNotice) -> Letter:
     ]
     titles = " / ".join(title_of(notice.type, language) for language in LANGUAGES)
     return Letter(f"[训迹] {titles}", BETWEEN_LANGUAGES.join(parts))
+
+
+def to_telephone(id_: UUID, telephone: str, notice: QueuedNotice) -> TextMessage:
+    """The text message to one teacher: what it is about, and his number in the campaign."""
+    return TextMessage(id_, telephone, title_of(notice.type, "zh"), str(notice.data.get("trainee", "")))
+
+
+@cache
+def template_version() -> str:
+    """Which words and templates a mail was made of: the beginning of their SHA-256."""
+    digest = hashlib.sha256()
+    for path in sorted(TEMPLATES.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:TEMPLATE_VERSION_LENGTH]
 
 
 def title_of(type_: str, language: Language) -> str:

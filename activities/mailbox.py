@@ -2,8 +2,11 @@
 
     notice ─┬─► every active endpoint that wants its type        (webhook, one message per notice)
             ├─► the organisation's digest, when no endpoint takes it   (one mail for the batch)
-            └─► the teacher, when it goes on to one                   (a letter of his own)
-                  └─► no address, or a refused one: listed in the organisation's digest for handing over
+            └─► the teacher, when it goes on to one                   (a letter of his own, or else a text message)
+                  └─► no address, a refused one, or a mail that came back: listed in the organisation's digest for
+                      handing over; a restriction that was served by it is not served
+
+Mail that can wait is held in the quiet hours; webhooks are not.
 
 Each endpoint is a lane of its own: a slow one holds up no other. A failing way stops for the rest of the batch, so that
 its order is kept; the others go on. What somebody asked to be posted once more, or as a test, follows in the lane of
@@ -16,98 +19,59 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 from uuid import UUID, uuid5
 
 import asyncpg
 import structlog
 from temporalio import activity
+from temporalio.exceptions import TemporalError
 
 from activities import letters
 from activities.asked import GIVE_UP_AFTER as ASKED_GIVE_UP_AFTER
 from activities.asked import Asked, AskedLog
-from activities.deliveries import DeliveryLog, MailChannel, Progress
-from activities.email import Mail, Mailed, Mailer, MailSession
+from activities.channels import Channel, Outgoing, Sent, Session
+from activities.deliveries import NO_ADDRESS, RESTING, DeliveryLog, MailChannel, Proof
+from activities.email import Mail
 from activities.institution_book import InstitutionBook
 from activities.outbox import Outbox, QueuedNotice, UnreadableNotice
+from activities.recipients import PeopleStreams, PersonalFields, Recipient, Recipients
 from activities.schema import statement
+from activities.service_of_notice import ServiceOfNotice
+from activities.sms import TEXT_VERSION, TEXTED, TextMessage
+from activities.ways import GIVE_UP_AFTER, MAIL_NAMESPACE, Item, ObjectionLink, digests, hand_over, item_of, with_link
 from activities.webhooks import Endpoint, EndpointSession, Message, Posted, WebhookSender
 from clock import Clock
 from domain.institution import WebhookEndpointDisabled
-from domain.numbers import PEOPLE, stream_name
+from domain.quiet_hours import QuietHours, can_wait
+from domain.refusals import in_words
 from domain.restriction_messages import RestrictionServed
-from ledger.errors import SubjectErased, SubjectUnknown, VaultError
-from ledger.types import RecordedEvent
+from ledger.errors import VaultError
 from workflows.messages import BatchResult, DeliverBatch
 
 ENDPOINTS_MAX = 20
 """How many endpoints of one organisation are served; the oldest come first."""
 BATCH_SECONDS_MAX = 120.0
 """No new send is begun in a batch that has taken so long; the next batch goes on."""
-GIVE_UP_AFTER = timedelta(hours=75, minutes=35, seconds=5)
-"""The length of the whole Standard Webhooks schedule. A letter that could not be delivered so long is handed over by
-the organisation."""
 ENDPOINT_GIVE_UP_AFTER = timedelta(days=5)
 """An endpoint that has not taken a notice for so long is disabled, and mail takes over."""
-ADDRESS_ATTEMPTS = 10
-ADDRESS_WAIT_S = 0.2
-"""An organisation that has only just been registered is seen in the view a moment later."""
-MAIL_NAMESPACE = UUID("4d9f6a0e-93c1-4f0c-8f5e-1d1f6b6f2c55")
 PROBLEM_LENGTH_MAX = 120
 PROBLEMS_MAX = 20
 """So many failing ways of a batch are named; there are ENDPOINTS_MAX endpoints, letters and mail."""
 WORKER = "system:mailbox"
+M = TypeVar("M", bound=Outgoing)
 
 OpenSecret = Callable[[str, bytes], str]
 """Opens the sealed secret of the endpoint with this id; raises ValueError."""
-ObjectionLink = Callable[[str, datetime], str]
-"""The address at which the teacher objects to the restriction of this number, valid until then."""
 Seal = Callable[[str, bytes], bytes]
 """Seals bytes for a place: `answer_place` says which."""
 log = structlog.get_logger(__name__)
 
 
-class PeopleStreams(Protocol):
-    """What of the ledger is read here: a person's stream."""
-
-    async def read_stream(self, book: str, stream: str, after_version: int = 0) -> list[RecordedEvent]: ...
-
-
-class PersonalFields(Protocol):
-    """What of the vault is used here."""
-
-    async def open(self, subject_id: UUID, sealed: str) -> dict[str, str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Teacher:
-    """Whom a letter goes to. Nothing of it is ever logged or stored."""
-
-    name: str = field(repr=False)
-    email: str = field(repr=False)
-
-
 def answer_place(notice: UUID, endpoint: str) -> str:
     """Where a receiver's answer is sealed for, so that it cannot be opened as another's."""
     return f"answer:{notice}:{endpoint}"
-
-
-@dataclass(slots=True)
-class _Item:
-    """A notice of the batch and the ways it still has to go."""
-
-    notice: QueuedNotice
-    progress: Progress
-    endpoints: set[str]
-    letter: bool
-    digest: bool
-    handover: bool = False
-
-    @property
-    def finished(self) -> bool:
-        return not (self.endpoints or self.letter or self.digest)
 
 
 class MailboxActivities:
@@ -120,16 +84,18 @@ class MailboxActivities:
         people: PeopleStreams,
         vault: PersonalFields,
         webhooks: WebhookSender,
-        mailer: Mailer,
+        mailer: Channel[Mail],
         open_secret: OpenSecret,
         seal: Seal,
         book: InstitutionBook,
         clock: Clock,
         objection_link: ObjectionLink | None = None,
+        quiet_hours: QuietHours | None = None,
+        service: ServiceOfNotice | None = None,
+        texts: Channel[TextMessage] | None = None,
     ) -> None:
         self.pool = pool
-        self.people = people
-        self.vault = vault
+        self.recipients = Recipients(pool, people, vault)
         self.webhooks = webhooks
         self.mailer = mailer
         self.open_secret = open_secret
@@ -137,6 +103,9 @@ class MailboxActivities:
         self.seal = seal
         self.book = book
         self.clock = clock
+        self.quiet_hours = quiet_hours
+        self.service = service
+        self.texts = texts
         self.outbox = Outbox(pool)
         self.asked = AskedLog(pool)
         self.deliveries = DeliveryLog(pool)
@@ -155,12 +124,16 @@ class MailboxActivities:
             batch = _Batch(self, request.organisation, stack)
             await batch.open()
             await batch.deliver()
+        held, morning = batch.held, batch.morning
         return BatchResult(
             delivered=batch.delivered,
             left=await self._left(request.organisation),
             problem=batch.problem[:PROBLEM_LENGTH_MAX],
             retry_after_seconds=batch.retry_after_s,
             problems=tuple(each[:PROBLEM_LENGTH_MAX] for each in batch.problems[:PROBLEMS_MAX]),
+            held=held,
+            held_until=f"{in_words(morning)} (Asia/Shanghai)" if held and morning else "",
+            held_seconds=await self.clock.real_seconds_until(morning) if held and morning else None,
         )
 
     async def _left(self, organisation: str) -> int:
@@ -181,32 +154,6 @@ class MailboxActivities:
             endpoints.append(Endpoint(row["id"], row["url"], secrets, types))
         return endpoints, problem
 
-    async def teacher(self, person: UUID) -> Teacher | None:
-        """Name and address from the newest sealed record; None without an address, or when the person was erased.
-
-        Raises VaultError when the record is there and cannot be opened.
-        """
-        events = await self.people.read_stream(PEOPLE, stream_name("person", str(person)))
-        sealed = next((event.data["sealed"] for event in reversed(events) if "sealed" in event.data), None)
-        if sealed is None:
-            return None
-        try:
-            fields = await self.vault.open(person, sealed)
-        except (SubjectErased, SubjectUnknown):
-            return None
-        email = fields.get("email", "").strip()
-        return Teacher(fields.get("name", ""), email) if email else None
-
-    async def address(self, organisation: str) -> tuple[str, str] | None:
-        """The organisation's name and mail address, None when it has none."""
-        for attempt in range(ADDRESS_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(ADDRESS_WAIT_S)
-            row = await self.pool.fetchrow(statement("institution_address"), organisation)
-            if row is not None:
-                return (row["name_zh"], row["email"]) if row["email"] else None
-        return None
-
 
 class _Batch:
     """One run of `deliver_batch`: which ways have failed so far, and what was done."""
@@ -215,16 +162,24 @@ class _Batch:
         self._office = office
         self._organisation = organisation
         self._stack = stack
-        self._items: list[_Item] = []
+        self._items: list[Item] = []
         self._sessions: list[EndpointSession] = []
         self._asked: list[Asked] = []
-        self._mail: MailSession | None = None
+        self._mail: Session[Mail] | None = None
+        self._texts: Session[TextMessage] | None = None
+        self._texted: set[UUID] = set()
         self._mail_works = True
         self._ends = time.monotonic() + BATCH_SECONDS_MAX
         self._finished: set[UUID] = set()
         self._answered = 0
+        self.morning: datetime | None = None
         self.problems: list[str] = []
         self.retry_after_s: float | None = None
+
+    @property
+    def held(self) -> int:
+        """How many notices wait for nothing but the end of the quiet hours."""
+        return sum(item.held and not item.endpoints and not item.finished for item in self._items)
 
     @property
     def delivered(self) -> int:
@@ -246,17 +201,34 @@ class _Batch:
         if problem:
             self._fail(problem)
         progress = await self._office.deliveries.progress([each.id for each in notices])
-        self._items = [_item(each, progress[each.id], endpoints) for each in notices]
+        self._items = [item_of(each, progress[each.id], endpoints) for each in notices]
+        await self._keep_quiet()
         self._asked = await self._office.asked.next(self._organisation, [each.id for each in endpoints])
         for endpoint in endpoints:
             session = self._office.webhooks.session(endpoint)
             self._sessions.append(await self._stack.enter_async_context(session))
         self._mail = await self._stack.enter_async_context(self._office.mailer.session())
+        if self._office.texts is not None:
+            self._texts = await self._stack.enter_async_context(self._office.texts.session())
+
+    async def _keep_quiet(self) -> None:
+        """Find out what is not mailed before the morning. Webhooks go to machines and wait for nothing."""
+        if self._office.quiet_hours is None:
+            return
+        now = await self._office.clock.now()
+        self.morning = self._office.quiet_hours.until(now)
+        if self.morning is not None:
+            for item in self._items:
+                item.held = can_wait(item.notice.type, item.notice.data, now, self.morning)
 
     async def deliver(self) -> None:
         """Send in order, on every way at once: to each endpoint and to the teachers; then the digest."""
+        for item in self._items:
+            if item.handover and item.progress.digest is None:
+                # Its letter came back, or was put off for too long.
+                await self._hand_over(item, "returned" if item.progress.letter_refused else "put-off")
         await _together([*(self._lane(each) for each in self._sessions), self._letters()])
-        for mail, items in _mails(self._organisation, [item for item in self._items if item.digest]):
+        for mail, items in digests(self._organisation, [item for item in self._items if item.digest]):
             if self._mail_works:
                 await self._send_digest(mail, items)
         untold = await self._untold()
@@ -284,7 +256,7 @@ class _Batch:
             if asked.endpoint == endpoint and (works or asked.kind == "test"):
                 works = await self._post_asked(asked, session) and works
 
-    async def _post(self, item: _Item, session: EndpointSession) -> bool:
+    async def _post(self, item: Item, session: EndpointSession) -> bool:
         """Post a notice. Whether the endpoint has taken it."""
         notice, endpoint = item.notice, session.endpoint.id
         posted = await session.post(
@@ -363,7 +335,7 @@ class _Batch:
         for item in self._items:
             if self._time_is_over() or not self._mail_works:
                 break
-            if item.letter:
+            if item.letter and not item.held:
                 await self._write_to_teacher(item)
 
     async def _untold(self) -> list[str]:
@@ -371,73 +343,143 @@ class _Batch:
         rows = await self._office.pool.fetch(statement("untold_endpoints"), self._organisation, ENDPOINTS_MAX)
         return [row["id"] for row in rows]
 
-    async def _write_to_teacher(self, item: _Item) -> None:
+    async def _write_to_teacher(self, item: Item) -> None:
         assert item.notice.person is not None, "a letter goes to a person"
         try:
-            teacher = await self._office.teacher(item.notice.person)
+            teacher = await self._office.recipients.teacher(item.notice.person)
         except VaultError as error:
             self._fail(f"a personal record cannot be opened ({type(error).__name__})")
             return
-        if teacher is None:
-            _hand_over(item)
+        id_ = uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}")
+        if teacher is None or not teacher.email or await self._office.recipients.is_resting(teacher.digest):
+            problem, reason = (RESTING, "address-refused") if teacher and teacher.email else (NO_ADDRESS, "no-address")
+            await self._office.deliveries.record_unsent(item.notice.id, self._organisation, "person-mail", id_, problem)
+            await self._hand_over(item, reason)
             return
-        letter = letters.to_teacher(teacher.name, _with_link(item.notice, self._office.objection_link))
-        mail = Mail(uuid5(MAIL_NAMESPACE, f"teacher/{item.notice.id}"), teacher.email, letter.subject, letter.text)
+        letter = letters.to_teacher(teacher.name, with_link(item.notice, self._office.objection_link))
         item.letter = False
-        mailed = await self._send([item], mail, "person-mail")
+        mailed = await self._send_mail([item], id_, "person-mail", teacher, letter)
         if mailed.refused:
-            _hand_over(item)
+            await self._hand_over(item, "address-refused")
         elif mailed.problem:
             item.letter = True
 
-    async def _send_digest(self, id_: UUID, items: Sequence[_Item]) -> None:
-        address = await self._office.address(self._organisation)
-        if address is None:
+    async def _hand_over(self, item: Item, reason: str) -> None:
+        """No letter reaches the teacher, so the organisation gives him the notice.
+
+        But when the letter was to serve him with the notice of a restriction, he was not served: the case says so, and
+        tells school and county itself, with a new date (edge case 41).
+        """
+        service = self._office.service
+        if service is not None and item.notice.type == RestrictionServed.type:
+            try:
+                taken_back = await service.take_back(item.notice, reason)
+            except (TemporalError, RuntimeError) as error:
+                # It is asked again with the next batch. Until then nobody is told to hand over what may be void.
+                self._fail(f"the service of a notice cannot be taken back ({type(error).__name__})")
+                item.letter, item.digest = True, False
+                return
+            if taken_back:
+                item.letter = item.digest = item.handover = False
+                return
+        if not await self._text(item):
+            hand_over(item)
+
+    async def _text(self, item: Item) -> bool:
+        """Send the teacher a text message instead. Whether he has got one, or will be sent one later."""
+        progress, person = item.progress, item.notice.person
+        if progress.text_sent:
+            item.letter = item.digest = item.handover = False
+            return True
+        if self._texts is None or person is None or item.notice.type not in TEXTED or progress.text_over:
+            return False
+        if item.held or item.notice.id in self._texted:
+            item.letter, item.digest = True, False
+            return True
+        try:
+            teacher = await self._office.recipients.teacher(person)
+        except VaultError:
+            return False
+        late = progress.text_since is not None and datetime.now(UTC) - progress.text_since > GIVE_UP_AFTER
+        if teacher is None or not teacher.telephone or late:
+            return False
+        if await self._office.recipients.is_resting(teacher.telephone_digest):
+            return False
+        self._texted.add(item.notice.id)
+        item.letter = item.digest = item.handover = False
+        sent = await self._send_text(item, teacher)
+        item.letter = sent.problem != "" and not sent.of_recipient
+        return not sent.problem or item.letter
+
+    async def _send_text(self, item: Item, teacher: Recipient) -> Sent:
+        assert self._texts is not None, "it was asked for"
+        message = letters.to_telephone(uuid5(MAIL_NAMESPACE, f"sms/{item.notice.id}"), teacher.telephone, item.notice)
+        sealed = await self._office.recipients.sealed(teacher, {"telephone": teacher.telephone})
+        proof = Proof(message.digest, TEXT_VERSION, teacher.telephone_digest, sealed)
+        return await self._send([item], message, "sms", self._texts, proof)
+
+    async def _send_digest(self, id_: UUID, items: Sequence[Item]) -> None:
+        recipient = await self._office.recipients.organisation(self._organisation)
+        problem = "the organisation has no mail address" if recipient is None else ""
+        if recipient is not None and await self._office.recipients.is_resting(recipient.digest):
+            problem = "the organisation's mail address was refused; it rests for a day, or until it is changed"
+        if recipient is None or problem:
             self._mail_works = False
-            self._fail("the organisation has no mail address")
+            self._fail(problem)
             return
-        name, email = address
         untold = await self._untold()
         letter = letters.digest(
-            name,
+            recipient.name,
             [item.notice for item in items if not item.handover],
             [item.notice for item in items if item.handover],
             bool(untold),
         )
         for item in items:
             item.digest = False
-        mailed = await self._send(items, Mail(id_, email, letter.subject, letter.text), "mail")
+        mailed = await self._send_mail(items, id_, "mail", recipient, letter)
         if mailed.problem:
             for item in items:
                 item.digest = True
         elif untold:
             await self._office.pool.execute(statement("owner_told"), untold)
 
-    async def _send(self, items: Sequence[_Item], mail: Mail, channel: MailChannel) -> Mailed:
-        """Send a mail that, once it is sent, leaves `items` with this way done."""
+    async def _send_mail(
+        self, items: Sequence[Item], id_: UUID, channel: MailChannel, recipient: Recipient, letter: letters.Letter
+    ) -> Sent:
         assert self._mail is not None, "the batch was opened"
+        mail = Mail(id_, recipient.email, letter.subject, letter.text)
+        sealed = await self._office.recipients.sealed(recipient, {"email": recipient.email})
+        proof = Proof(mail.digest, letters.template_version(), recipient.digest, sealed)
+        sent = await self._send(items, mail, channel, self._mail, proof)
+        if sent.problem and not (sent.refused and channel == "person-mail"):
+            self._mail_works = sent.of_recipient
+        return sent
+
+    async def _send(
+        self, items: Sequence[Item], message: M, channel: MailChannel, session: Session[M], proof: Proof
+    ) -> Sent:
+        """Send a message that, once it is sent, leaves `items` with this way done."""
         ids = [item.notice.id for item in items]
-        await self._office.deliveries.begin_mail(ids, self._organisation, channel, mail.id)
-        mailed = await self._mail.send(mail)
+        await self._office.deliveries.begin_mail(ids, self._organisation, channel, message.id, proof)
+        sent = await session.send(message)
         activity.heartbeat()
-        done = self._done(items) if mailed.problem == "" else []
-        await self._office.deliveries.finish_mail(ids, mail.id, mailed, done)
+        done = self._done(items) if sent.problem == "" else []
+        await self._office.deliveries.finish_mail(ids, message.id, sent, done)
         self._finished.update(done)
-        if mailed.problem and not (mailed.refused and channel == "person-mail"):
-            self._mail_works = mailed.of_recipient
-            self._fail(f"{channel}: {mailed.problem}")
-        return mailed
+        if sent.problem and not (sent.refused and channel != "mail"):
+            self._fail(f"{channel}: {sent.problem}")
+        return sent
 
     # --------------------------------------------------------------------------------------------------- shared
 
-    async def _mark(self, items: Iterable[_Item]) -> None:
+    async def _mark(self, items: Iterable[Item]) -> None:
         """Mark what has nothing to wait for and was not marked with a send: most often what was sent before a crash."""
         ids = [item.notice.id for item in items if item.notice.id not in self._finished]
         if ids:
             await self._office.outbox.mark_delivered(ids)
             self._finished.update(ids)
 
-    def _done(self, items: Sequence[_Item]) -> list[UUID]:
+    def _done(self, items: Sequence[Item]) -> list[UUID]:
         return [item.notice.id for item in items if item.finished]
 
     def _fail(self, problem: str, retry_after_s: float | None = None) -> None:
@@ -449,59 +491,10 @@ class _Batch:
 
 
 async def _together(ways: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Go all ways at once, and wait for all. Of the errors that end the batch the first is raised."""
+    """Go all ways at once, and wait for all. Of the errors the first is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             for way in ways:
                 group.create_task(way)
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from errors
-
-
-def _item(notice: QueuedNotice, progress: Progress, endpoints: Sequence[Endpoint]) -> _Item:
-    """The ways that `notice` still has to go. Once it was put into a digest it goes by digest."""
-    wanting = {each.id for each in endpoints if each.wants(notice.type)}
-    for_teacher = notice.person is not None
-    overdue = progress.letter_since is not None and datetime.now(UTC) - progress.letter_since > GIVE_UP_AFTER
-    handover = (
-        for_teacher and not progress.letter_sent and (progress.letter_refused or overdue or progress.digest is not None)
-    )
-    unposted = not wanting and not progress.posted and not for_teacher
-    return _Item(
-        notice=notice,
-        progress=progress,
-        endpoints=wanting - progress.posted,
-        letter=for_teacher and not progress.letter_sent and not handover,
-        digest=(unposted or handover or progress.digest is not None) and not progress.digest_sent,
-        handover=handover,
-    )
-
-
-def _with_link(notice: QueuedNotice, objection_link: ObjectionLink | None) -> QueuedNotice:
-    """The notice with the teacher's own link to object. It is made here, so that only his letter ever holds it."""
-    if objection_link is None or notice.type != RestrictionServed.type or "until" not in notice.data:
-        return notice
-    link = objection_link(str(notice.data["restriction"]), datetime.fromisoformat(str(notice.data["until"])))
-    return replace(notice, data={**notice.data, "link": link})
-
-
-def _hand_over(item: _Item) -> None:
-    item.letter, item.digest, item.handover = False, True, True
-
-
-def _mails(organisation: str, items: Sequence[_Item]) -> list[tuple[UUID, list[_Item]]]:
-    """The digests to be sent, oldest first: the ones begun before, unchanged, and one for everything new.
-
-    A mail's id follows from its notices, so that a receiver knows it again when it comes twice.
-    """
-    begun: dict[UUID, list[_Item]] = {}
-    new: list[_Item] = []
-    for item in items:
-        if item.progress.digest is not None:
-            begun.setdefault(item.progress.digest, []).append(item)
-        else:
-            new.append(item)
-    if new:
-        names = "/".join(str(item.notice.id) for item in new)
-        begun[uuid5(MAIL_NAMESPACE, f"{organisation}/{names}")] = new
-    return list(begun.items())

@@ -12,7 +12,8 @@ from activities.schema import statement
 
 START_RECIPIENT = "process:start"
 """The recipient of the entries that ask for a process to be started; its topic is the kind of process."""
-NOTICES_PER_BATCH = 100
+NOTICES_PER_BATCH = 500
+"""The roster of a whole county is one mail."""
 STARTS_PER_POLL = 100
 ORGANISATIONS_PER_POLL = 1_000
 QUEUE_COUNT_MAX = 10_000
@@ -39,6 +40,7 @@ class QueuedNotice:
     data: dict[str, Any]
     person: UUID | None
     created_at: datetime
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def _notice(row: Any) -> QueuedNotice | UnreadableNotice:
             data=data,
             person=UUID(person) if person else None,
             created_at=row["created_at"],
+            campaign=str(body.get("campaign", "")),
         )
     except (AttributeError, TypeError, ValueError):
         return UnreadableNotice(row["id"])

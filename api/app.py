@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -14,12 +15,14 @@ from starlette.middleware import Middleware
 
 from api import (
     attendance,
+    attendance_imports,
     bulletins,
     campaign_commands,
     campaigns,
     certificates,
     classes,
     clock,
+    deliveries,
     docs,
     duties,
     events,
@@ -31,16 +34,20 @@ from api import (
     institutions,
     ledger,
     mailboxes,
-    nomination_import_work,
+    me,
     nomination_imports,
+    nomination_rows,
     nominations,
     objections,
     operations,
+    outcome_imports,
     person_records,
     personal_reads,
     quotas,
+    registration_imports,
     restrictions,
     school_closures,
+    sign_in,
     substitutions,
     trainees,
     training_days,
@@ -49,19 +56,24 @@ from api import (
     webhook_endpoints,
     witness,
 )
+from api.accounts import Accounts
 from api.auth import Keys
 from api.cases import Cases
 from api.commands import Commands, TemporalLink
+from api.draining import Drainer
 from api.edge import Edge
 from api.gate import Gate
 from api.idempotency import sweep_for_ever
+from api.inbox import Inbox
 from api.numbers import Numbers
+from api.oidc import Provider
 from api.openapi import describe
 from api.personal import NotingVault
 from api.problems import add_problem_handlers
 from api.rate_limits import Limit, RateLimits
 from api.registry import Registry
 from api.services import Services
+from api.sessions import Sessions
 from clock import clock_for
 from database import application_pool
 from event_schemas import SCHEMAS
@@ -70,7 +82,9 @@ from ledger_trust import witness_service_of
 from projections.checkpoints import Checkpoints
 from projections.plans import PlanStore
 from secrets_box import SecretsBox
+from services.judging import Judge
 from services.person_records import PersonRecords
+from services.personal_reads import Trail
 from settings import Settings, former_keys, key_bytes
 from signed_links import SignedLinks
 from temporal_client import connect
@@ -86,6 +100,9 @@ ROUTERS: Final = (
     trainees.routes,
     nominations.routes,
     nomination_imports.routes,
+    registration_imports.routes,
+    attendance_imports.routes,
+    outcome_imports.routes,
     operations.routes,
     classes.routes,
     restrictions.routes,
@@ -95,6 +112,7 @@ ROUTERS: Final = (
     waiting.routes,
     substitutions.routes,
     institutions.routes,
+    me.routes,
     attendance.routes,
     duties.routes,
     school_closures.routes,
@@ -114,15 +132,19 @@ ROUTERS: Final = (
     webhook_deliveries.routes,
     events.routes,
     mailboxes.routes,
+    deliveries.routes,
     ledger.routes,
     ledger.proofs,
     witness.routes,
     clock.routes,
+    sign_in.routes,
+    sign_in.callback_routes,
     health.routes,
     docs.routes,
 )
 
-OPERATIONS: Final = operations.Operations({nomination_import_work.KIND: nomination_import_work.carry_out})
+NOUNS: Final = (nomination_rows.NOUN, registration_imports.NOUN, attendance_imports.NOUN, outcome_imports.NOUN)
+OPERATIONS: Final = operations.Operations({each.kind: each.carry_out for each in NOUNS})
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -132,11 +154,14 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = services = await _services(settings, stack)
+            drainer = Drainer(services)
+            stack.push_async_callback(drainer.give_up_lease)
             tasks = [
                 asyncio.create_task(services.keys.touch_for_ever(), name="api.touch_keys"),
                 asyncio.create_task(sweep_for_ever(services.pool), name="api.sweep_answers"),
                 asyncio.create_task(services.limits.sweep_for_ever(), name="api.sweep_rate_limits"),
                 asyncio.create_task(OPERATIONS.run_for_ever(services), name="api.operations"),
+                asyncio.create_task(drainer.run_for_ever(), name="api.drain_inbox"),
             ]
             stack.push_async_callback(_end, tasks)
             yield
@@ -194,7 +219,19 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     checkpoints = Checkpoints(pool)
     stack.push_async_callback(checkpoints.close)
     plans = PlanStore(pool)
+    registry = Registry(store)
+    sessions = Sessions(
+        pool,
+        settings.public_url,
+        lasts=timedelta(hours=settings.session_hours),
+        idle=timedelta(minutes=settings.session_idle_minutes),
+    )
+    provider = _provider(settings)
+    if provider is not None:
+        stack.push_async_callback(provider.close)
     link = TemporalLink(partial(connect, settings))
+    box = SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys))
+    inbox = Inbox(pool, box)
     keys = Keys(pool)
     limits = RateLimits(
         pool,
@@ -211,20 +248,35 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
         clock=clock_for(settings.clock, pool),
         keys=keys,
         limits=limits,
-        gate=Gate(keys, limits),
+        sessions=sessions,
+        accounts=Accounts(pool, registry),
+        provider=provider,
+        gate=Gate(keys, sessions, limits),
         numbers=Numbers(pool),
         cases=Cases(store, plans),
-        registry=Registry(store),
+        registry=registry,
         people=PersonRecords(pool, store, vault, checkpoints),
+        trail=Trail(pool),
         checkpoints=checkpoints,
         temporal=link,
-        commands=Commands(link, settings.task_queue),
-        box=SecretsBox(key_bytes(settings.master_key), former_keys(settings.former_master_keys)),
+        inbox=inbox,
+        commands=Commands(link, inbox, settings.task_queue),
+        judge=Judge(pool, store, checkpoints, clock_for(settings.clock, pool)),
+        box=box,
         digest_key=_derived_key(key_bytes(settings.index_key), b"xunji body digest 1"),
         certificate_key=_derived_key(key_bytes(settings.index_key), b"xunji certificate code 1"),
         links=SignedLinks(key_bytes(settings.link_key), settings.public_url),
         witness=witness_service_of(settings, pool),
     )
+
+
+def _provider(settings: Settings) -> Provider | None:
+    """The provider of the settings, if they name one."""
+    if not settings.oidc_issuer:
+        return None
+    secret = settings.oidc_client_secret.get_secret_value() if settings.oidc_client_secret else ""
+    redirect = f"{settings.public_url.rstrip('/')}/sign-in/callback"
+    return Provider(settings.oidc_issuer, settings.oidc_client_id, secret, redirect)
 
 
 async def _leave_as_it_is(_connection: Any) -> None:

@@ -17,7 +17,7 @@ from api.permissions import Caller
 from api.problems import Problem
 from api.services import Services
 from domain import attendance
-from domain.attendance import Mark, Marking, Member, Result, Sheet, granted
+from domain.attendance import AttendanceDay, Mark, Marking, Member, Result, Sheet, granted
 from domain.decision import SYSTEM, Event, Refusal
 from domain.numbers import attendance_number, stream_name
 from domain.plan import Plan
@@ -63,15 +63,11 @@ async def record_day(services: Services, wanted: DayMarks) -> Results:
         return _from_reply(stored.reply)
     members = await _members(services, wanted)
     for _ in range(MAX_CONFLICTS):
-        recorded = await services.ledger.read_stream(wanted.plan.id, wanted.stream)
-        state = attendance.fold(attendance.EVENTS.read(each) for each in recorded)
+        state, version = await read_day(services, wanted)
         now = await services.clock.now()
-        percent = wanted.plan.training_rules.attendance_percent or 0
-        sheet = Sheet(wanted.number, wanted.training_class, wanted.day, members, percent, now)
-        marking = attendance.mark(state, wanted.marks, sheet, by=str(wanted.caller.actor))
+        marking = _judged(wanted, state, members, now)
         if not marking.events:
             return marking.results
-        version = recorded[-1].version if recorded else 0
         result = await services.ledger.append(_append(wanted, marking, members, version, now))
         match result:
             case Appended():
@@ -83,6 +79,24 @@ async def record_day(services: Services, wanted: DayMarks) -> Results:
             case _:
                 raise AssertionError("a day's command has its own id and takes no claims")
     raise KeepsChanging(wanted.stream)
+
+
+async def read_day(services: Services, wanted: DayMarks) -> tuple[AttendanceDay | None, int]:
+    """The day as its stream stands, and the stream's version."""
+    recorded = await services.ledger.read_stream(wanted.plan.id, wanted.stream)
+    state = attendance.fold(attendance.EVENTS.read(each) for each in recorded)
+    return state, recorded[-1].version if recorded else 0
+
+
+async def judge_day(services: Services, wanted: DayMarks, state: AttendanceDay | None) -> Marking:
+    """What would become of the marks if they were recorded on this state of the day. Nothing is."""
+    return _judged(wanted, state, await _members(services, wanted), await services.clock.now())
+
+
+def _judged(wanted: DayMarks, state: AttendanceDay | None, members: Mapping[str, Member], now: datetime) -> Marking:
+    percent = wanted.plan.training_rules.attendance_percent or 0
+    sheet = Sheet(wanted.number, wanted.training_class, wanted.day, members, percent, now)
+    return attendance.mark(state, wanted.marks, sheet, by=str(wanted.caller.actor))
 
 
 def _append(wanted: DayMarks, marking: Marking, members: Mapping[str, Member], version: int, now: datetime) -> Append:

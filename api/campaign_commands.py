@@ -5,6 +5,7 @@ from typing import Annotated, Any, cast
 from fastapi import Body, Path, Response
 
 from api.commands import Envelope, Target
+from api.conditional import Versions, seen
 from api.idempotency import Answer, OnceHere
 from api.permissions import commands_of_people, roles_of
 from api.problems import documented, not_found
@@ -21,12 +22,14 @@ IdInPath = Annotated[CampaignId, Path(description="The campaign's id.")]
 def _add_route(name: str, command: type[Command]) -> None:
     words = (command.__doc__ or name).splitlines()[0]
     whose = " / ".join(roles_of("campaign", name))
+    expected_here = seen("campaign", name)
 
     async def one(
         campaign: IdInPath,
         services: ServicesHere,
         once: OnceHere,
         body: command = Body(),  # type: ignore[valid-type]  # noqa: B008
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             try:
@@ -34,7 +37,7 @@ def _add_route(name: str, command: type[Command]) -> None:
             except UnknownPlan:
                 raise not_found("campaign", campaign) from None
             target = Target("campaign", campaign, campaign, plan.title_en)
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from api import problem_types
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, answered
 from api.idempotency import Answer, Once, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
@@ -221,9 +222,17 @@ async def list_campaigns(
     return Page(items=items, next=next_cursor(found.next))
 
 
-@routes.get("/{campaign}", operation_id="get_campaign", summary="Read one campaign", responses=documented(404))
-async def get_campaign(campaign: IdInPath, caller: Reader, services: ServicesHere) -> CampaignOut:
-    """The campaign with its dates and project types."""
+@routes.get(
+    "/{campaign}",
+    operation_id="get_campaign",
+    summary="Read one campaign",
+    response_model=CampaignOut,
+    responses=documented(404),
+)
+async def get_campaign(
+    campaign: IdInPath, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The campaign with its dates and project types, from a view that follows the ledger within moments."""
     row = await view.get(services.pool, campaign)
     if row is None:
         raise not_found("campaign", campaign)
@@ -232,7 +241,7 @@ async def get_campaign(campaign: IdInPath, caller: Reader, services: ServicesHer
     except UnknownPlan:
         raise not_found("campaign", campaign) from None
     item = CampaignItem.model_validate(row, from_attributes=True)
-    return CampaignOut(**item.model_dump(), **_of_plan(plan))
+    return answered(services, CampaignOut(**item.model_dump(), **_of_plan(plan)), row.version, if_none_match)
 
 
 def _of_plan(plan: Plan) -> dict[str, Any]:

@@ -6,7 +6,7 @@ when it decides.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,6 +22,7 @@ from domain.plan import Plan
 from domain.restriction import Restriction
 from domain.trainee_state import Trainee
 from domain.training_class import TrainingClass
+from ledger.folds import Folds
 from ledger.store import Ledger
 from ledger.types import RecordedEvent
 from projections.plans import PlanStore, UnknownPlan
@@ -48,6 +49,10 @@ class Found(Generic[State]):
     events: Sequence[RecordedEvent]
 
 
+def _folds(ledger: Ledger, catalogue: EventCatalogue, fold: Callable[[Iterable[Any]], State | None]) -> Folds[State]:
+    return Folds(ledger, lambda events: fold(catalogue.read(each) for each in events))
+
+
 @dataclass(frozen=True, slots=True)
 class Parties:
     """Whose business a case is. An empty field means that nobody of that role is concerned (yet)."""
@@ -71,32 +76,34 @@ class Cases:
     """Reads cases. Every method raises Problem `unknown-number` when there is no such case for the caller."""
 
     def __init__(self, ledger: Ledger, plans: PlanStore) -> None:
-        self._ledger = ledger
         self._plans = plans
+        self._trainees = _folds(ledger, trainee_messages.EVENTS, trainee_state.fold)
+        self._classes = _folds(ledger, training_class.EVENTS, training_class.fold)
+        self._restrictions = _folds(ledger, restriction_messages.EVENTS, restriction.fold)
         self._parties: OrderedDict[str, Parties] = OrderedDict()
 
     async def trainee(self, number: str, caller: Caller) -> Found[Trainee]:
         """A nomination, folded from its stream."""
-        found = await self._load("trainee", number, trainee_messages.EVENTS, trainee_state.fold)
+        found = await self._load("trainee", number, self._trainees)
         return self._seen(caller, "trainee", found, _parties_of_trainee)
 
     async def training_class(self, number: str, caller: Caller) -> Found[TrainingClass]:
         """A class, folded from its stream."""
-        found = await self._load("class", number, training_class.EVENTS, training_class.fold)
+        found = await self._load("class", number, self._classes)
         return self._seen(caller, "class", found, _parties_of_class)
 
     async def restriction(self, number: str, caller: Caller) -> Found[Restriction]:
         """A restriction, folded from its stream."""
-        found = await self._load("restriction", number, restriction_messages.EVENTS, restriction.fold)
+        found = await self._load("restriction", number, self._restrictions)
         return self._seen(caller, "restriction", found, _parties_of_restriction)
 
     async def trainee_for_everybody(self, number: str) -> Found[Trainee]:
         """A nomination for somebody who has shown the code of its certificate."""
-        return await self._load("trainee", number, trainee_messages.EVENTS, trainee_state.fold)
+        return await self._load("trainee", number, self._trainees)
 
     async def restriction_for_link(self, number: str) -> Restriction:
         """A restriction for somebody who has shown the link that was made for it."""
-        return (await self._load("restriction", number, restriction_messages.EVENTS, restriction.fold)).state
+        return (await self._load("restriction", number, self._restrictions)).state
 
     async def target(self, process: ProcessWithCommands, number: str, caller: Caller) -> Target:
         """Where a command for the case goes, if the case is the caller's business."""
@@ -117,21 +124,14 @@ class Cases:
         except UnknownPlan:
             raise not_found(WORDS[process], number) from None
 
-    async def _load(
-        self,
-        process: ProcessWithCommands,
-        number: str,
-        catalogue: EventCatalogue,
-        fold: Callable[[Any], State | None],
-    ) -> Found[State]:
+    async def _load(self, process: ProcessWithCommands, number: str, folds: Folds[State]) -> Found[State]:
         book = RESTRICTIONS
         if process != "restriction":
             book = book_of(process, (await self.plan_of(process, number)).id)
-        events = await self._ledger.read_stream(book, stream_name(process, number))
-        state = fold(catalogue.read(each) for each in events)
-        if state is None:
+        found = await folds.find(book, stream_name(process, number))
+        if found is None:
             raise not_found(WORDS[process], number)
-        return Found(number, state, events[-1].version, events)
+        return Found(number, found.state, found.version, found.events)
 
     def _seen(
         self,

@@ -11,12 +11,13 @@ from datetime import date
 from html import escape
 from typing import Annotated, Final, Literal
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from api import people
 from api.cases import Found
+from api.conditional import IfNoneMatch, answered
 from api.docs import page_of
 from api.permissions import Caller
 from api.personal import PERSONAL
@@ -79,20 +80,29 @@ class CertificateOut(VerificationOut):
     verify_url: str
 
 
-@routes.get("/{number}", operation_id="get_certificate", summary="Read a certificate", responses=documented(404))
-async def get_certificate(number: CertificateNumber, caller: Reader, services: ServicesHere) -> CertificateOut:
+@routes.get(
+    "/{number}",
+    operation_id="get_certificate",
+    summary="Read a certificate",
+    response_model=CertificateOut,
+    responses=documented(404),
+)
+async def get_certificate(
+    number: CertificateNumber, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
+) -> Response:
     """The certificate, whatever became of it, with its code and the address where anybody can verify it."""
     found = await services.cases.trainee(trainee_of_certificate(number), caller)
     certificate = _certificate(found, number)
     shown = await _shown(services, found, certificate)
     code = code_of(services.certificate_key, number)
-    return CertificateOut(
+    printed = CertificateOut(
         **shown.model_dump(),
         trainee=found.number,
         grade=certificate.grade,
         code=code,
         verify_url=f"{services.settings.public_url}/certificates/{number}?code={code}",
     )
+    return answered(services, printed, found.version, if_none_match, shows_more=True)
 
 
 @public_routes.get(

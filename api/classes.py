@@ -3,11 +3,13 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, cast
 
-from fastapi import Body, Header, Path, Query, Response
+from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.cases import require_class_of
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, Once, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
@@ -19,15 +21,13 @@ from api.receipts import (
     CommandReceipt,
     Day,
     Failed,
+    Instant,
     Job,
+    ManyRows,
     RowResults,
-    Rows,
     TraineeNumber,
     answer_of,
-    answer_of_rows,
-    etag,
     parsed_row,
-    run_rows,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
@@ -97,11 +97,12 @@ class ClassOut(ClassItem):
 
 
 class RegistrationRow(BaseModel):
-    """A trainee who has arrived 报到."""
+    """A trainee who has arrived 报到; `arrived_at` is when, the moment of the request if it is left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trainee: TraineeNumber
+    arrived_at: Instant | None = None
 
 
 class OutcomeRow(BaseModel):
@@ -162,24 +163,19 @@ async def list_classes(
     operation_id="get_class",
     summary="Read one class",
     response_model=ClassOut,
-    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+    responses=documented(404),
 )
 async def get_class(
     number: NumberInPath,
     caller: Reader,
     services: ServicesHere,
-    response: Response,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Any:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The class. The `ETag` is the stream's version."""
     if caller.role in ("county", "school") and await view.get(services.pool, caller.actor, number) is None:
         raise not_found("class", number)
     found = await services.cases.training_class(number, caller)
-    tag = etag(found.version)
-    if if_none_match == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response.headers["ETag"] = tag
-    return _shown(number, found.version, found.state)
+    return answered(services, _shown(number, found.version, found.state), found.version, if_none_match)
 
 
 def _shown(number: str, version: int, state: TrainingClass) -> ClassOut:
@@ -247,16 +243,18 @@ def _add_command(command: type[Command]) -> None:
     whose = " / ".join(roles_of("class", name))
     takes_nothing = not any(field.is_required() for field in command.model_fields.values())
     body = Body(default_factory=command) if takes_nothing else Body()
+    expected_here = seen("class", name)
 
     async def one(
         number: NumberInPath,
         services: ServicesHere,
         once: OnceHere,
         body: command = body,  # type: ignore[valid-type]
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             target = await services.cases.target("class", number, once.caller)
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)
@@ -292,15 +290,20 @@ for _name, _command in commands_of_people("class").items():
     dependencies=[step("trainees:write", "trainee", Register.name)],
 )
 async def register_trainees_of_class(
-    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[RegistrationRow]
+    number: NumberInPath,
+    services: ServicesHere,
+    once: OnceHere,
+    options: OptionsHere,
+    body: ManyRows[RegistrationRow],
 ) -> Response:
-    """One row or hundreds; a result per row."""
+    """One row or hundreds; a result per row. More than 500 are carried out after the answer, as an operation."""
+    asked = meant(once, options)
 
     async def run() -> Answer:
-        await services.cases.target("class", number, once.caller)
-        return await _run_rows(services, once, number, body.items, _registration)
+        await services.cases.target("class", number, asked.caller)
+        return await _run_rows(services, asked, number, body.items, _registration, options)
 
-    return await once.answer(run)
+    return await asked.answer(run)
 
 
 @routes.post(
@@ -313,19 +316,25 @@ async def register_trainees_of_class(
     dependencies=[step("trainees:write", "trainee", Complete.name)],
 )
 async def record_outcomes_of_class(
-    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[OutcomeRow]
+    number: NumberInPath,
+    services: ServicesHere,
+    once: OnceHere,
+    options: OptionsHere,
+    body: ManyRows[OutcomeRow],
 ) -> Response:
-    """One row or hundreds; a result per row."""
+    """One row or hundreds; a result per row. More than 500 are carried out after the answer, as an operation."""
+    asked = meant(once, options)
 
     async def run() -> Answer:
-        await services.cases.target("class", number, once.caller)
-        return await _run_rows(services, once, number, body.items, _outcome)
+        await services.cases.target("class", number, asked.caller)
+        return await _run_rows(services, asked, number, body.items, _outcome, options)
 
-    return await once.answer(run)
+    return await asked.answer(run)
 
 
 def _registration(raw: object) -> tuple[str, Command]:
-    return parsed_row(RegistrationRow, raw).trainee, Register()
+    row = parsed_row(RegistrationRow, raw)
+    return row.trainee, Register(arrived_at=row.arrived_at)
 
 
 def _outcome(raw: object) -> tuple[str, Command]:
@@ -335,7 +344,9 @@ def _outcome(raw: object) -> tuple[str, Command]:
     return row.trainee, parsed_row(OUTCOMES[row.outcome], fields)
 
 
-async def _run_rows(services: Services, once: Once, training_class: str, items: list[Any], read: Any) -> Answer:
+async def _run_rows(
+    services: Services, once: Once, training_class: str, items: list[Any], read: Any, options: Options
+) -> Answer:
     jobs: list[Job] = []
     failed: list[Failed] = []
     for index, raw in enumerate(items):
@@ -345,7 +356,7 @@ async def _run_rows(services: Services, once: Once, training_class: str, items: 
             failed.append(Failed(index, problem))
             continue
         jobs.append(_job(services, once, training_class, index=index, trainee=trainee, command=command))
-    return answer_of_rows([*await run_rows(jobs), *failed], services, once)
+    return await answer_of_jobs(services, once, jobs, failed, options)
 
 
 def _job(services: Services, once: Once, training_class: str, *, index: int, trainee: str, command: Command) -> Job:

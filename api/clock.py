@@ -43,7 +43,7 @@ class Speed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    days_per_second: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
+    days_per_second: Annotated[float, Field(ge=1e-6, le=1_000, allow_inf_nan=False)]
 
 
 class Advanced(BaseModel):

@@ -20,7 +20,8 @@ STATIC: Final = Path(__file__).parent / "static"
 PROBLEMS: Final = Path(__file__).parent.parent / "docs" / "problems"
 PAGE_HEADERS: Final = {
     # The documentation's styles set themselves on elements; scripts come from our own files only.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
 }
 routes: APIRouter = public_router("", "documentation")

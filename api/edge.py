@@ -4,6 +4,7 @@ Nothing personal is logged: no address, no parameter, no body, and of an unfores
 its text, which may repeat a value.
 """
 
+import asyncio
 import re
 import time
 import traceback
@@ -13,11 +14,15 @@ from uuid import uuid4
 import structlog
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import internal_error, known_problem, response_of
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+BODY_TIMEOUT_S: Final = 60.0
+"""How long a body may take to come."""
+
 FRAMES_LOGGED: Final = 30
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _EMPTY_LENGTH: Final = "0"
@@ -49,6 +54,8 @@ class _Exchange:
         self._state: dict[str, Any] = scope.setdefault("state", {})
         self._headers = Headers(scope=scope)
         self._received = 0
+        self._is_whole = False
+        self._gives_up_s = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
         self._status = 0
         given = self._headers.get("x-request-id", "")
         self._request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
@@ -58,6 +65,9 @@ class _Exchange:
         began_s = time.perf_counter()
         try:
             await app(self._scope, self._limited, self._answer)
+        except ClientDisconnect:
+            # Nobody is left to be answered, and nothing of it was begun.
+            pass
         except Exception as error:
             await self._fail(error)
         finally:
@@ -66,10 +76,24 @@ class _Exchange:
     async def _limited(self) -> Message:
         # The announced length is checked here and not before: a route without a body never reads one.
         announced = self._headers.get("content-length", _EMPTY_LENGTH)
-        message = await self._receive()
+        if announced.isdecimal() and int(announced) > MAX_BODY_BYTES:
+            raise HTTPException(413, headers={"Connection": "close"})
+        message = await self._next()
         self._received += len(message.get("body", b""))
-        if self._received > MAX_BODY_BYTES or (announced.isdecimal() and int(announced) > MAX_BODY_BYTES):
-            raise HTTPException(413)
+        if self._received > MAX_BODY_BYTES:
+            raise HTTPException(413, headers={"Connection": "close"})
+        return message
+
+    async def _next(self) -> Message:
+        """What comes next: the body in time, or, once it is whole, the caller's going away at any time."""
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._gives_up_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(408, headers={"Connection": "close"}) from None
+        self._is_whole = not message.get("more_body", False)
         return message
 
     async def _answer(self, message: Message) -> None:

@@ -1,5 +1,7 @@
-"""The gate that every request with a key passes before anything else is looked at: who calls, and whether too often."""
+"""The gate of every request that is not for everybody: who calls, by key or by session, and whether too often."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from fastapi import Request
@@ -8,35 +10,55 @@ from api.auth import Keys
 from api.permissions import Caller
 from api.problems import Problem
 from api.rate_limits import RateLimits
+from api.sessions import Sessions
 
 UNKNOWN_ADDRESS: Final = "unknown"
 
 
-class Gate:
-    """Lets callers in. What it does not know it asks `keys` and `limits`."""
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who was let in; `expires_at` is a session's end, None for a key."""
 
-    def __init__(self, keys: Keys, limits: RateLimits) -> None:
+    caller: Caller
+    expires_at: datetime | None = None
+
+
+class Gate:
+    """Lets callers in. What it does not know it asks the others."""
+
+    def __init__(self, keys: Keys, sessions: Sessions, limits: RateLimits) -> None:
         self._keys = keys
+        self._sessions = sessions
         self._limits = limits
 
-    async def admit(self, request: Request) -> Caller:
-        """Who calls. Raises Problem `unauthenticated`, `too-many-requests` and `too-many-failed-sign-ins`.
+    async def admit(self, request: Request) -> Admitted:
+        """Who calls. A key goes before a session.
 
-        An address that has failed too often gets no new key looked up; one that is in use there goes on working.
+        Raises Problem `unauthenticated`, `too-many-requests`, `too-many-failed-sign-ins` and `cross-site-request`.
         """
         authorization = request.headers.get("authorization")
+        token = self._sessions.token_in(request) if authorization is None else None
+        if token is not None:
+            session = await self._sessions.admit(request, token)
+            admitted = Admitted(session.caller, session.expires_at)
+        else:
+            admitted = Admitted(await self._by_key(request, authorization))
+        await self._limits.spend(admitted.caller.key_id)
+        return admitted
+
+    async def _by_key(self, request: Request, authorization: str | None) -> Caller:
+        """An address that has failed too often gets no new key looked up; one that is in use there goes on working."""
         caller = self._keys.remembered(authorization)
-        if caller is None:
-            address = address_of(request)
-            self._limits.require_patience(address)
-            try:
-                caller = await self._keys.authenticate(authorization)
-            except Problem:
-                if authorization:
-                    await self._limits.failed(address)
-                raise
-        await self._limits.spend(caller.key_id)
-        return caller
+        if caller is not None:
+            return caller
+        address = f"address {address_of(request)}"
+        self._limits.require_patience(address)
+        try:
+            return await self._keys.authenticate(authorization)
+        except Problem:
+            if authorization:
+                await self._limits.failed(address)
+            raise
 
 
 def address_of(request: Request) -> str:

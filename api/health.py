@@ -4,9 +4,9 @@ import asyncio
 from typing import Final, Literal
 
 import asyncpg
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from api import problem_types
+from api import inbox, problem_types
 from api.problems import RETRY_AFTER_S, Problem, documented
 from api.routing import public_router
 from api.services import Services, ServicesHere
@@ -18,6 +18,7 @@ MAX_LAG: Final = 10_000
 """Events that the views may be behind before the process calls itself not ready."""
 
 DATABASE_TIMEOUT_S: Final = 5.0
+Part = Literal["temporal", "workers"]
 
 
 class Health(BaseModel):
@@ -26,13 +27,23 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-class Readiness(BaseModel):
-    """Everything is there. `lag` is how many events the views have not read yet, by book.
+class KeptCommands(BaseModel):
+    """Commands that wait in the inbox, and for how long the oldest of them has."""
 
-    `lag_seconds` is how long the oldest of them has been waiting, where its id says when it was made.
+    count: int
+    oldest_seconds: float | None
+
+
+class Readiness(BaseModel):
+    """Requests are served. `degraded`: what is `away` is missed, so commands are kept and answered 202.
+
+    `lag` is how many events the views have not read yet, by book; `lag_seconds` is how long the oldest of them has been
+    waiting, where its id says when it was made.
     """
 
-    status: Literal["ready"]
+    status: Literal["ready", "degraded"]
+    away: list[Part] = Field(description="`workers`: none has asked for work for more than a minute.")
+    kept: KeptCommands
     lag: dict[str, int]
     lag_seconds: dict[str, float | None]
     parked: int
@@ -46,33 +57,38 @@ async def get_health() -> Health:
 
 @routes.get("/readyz", operation_id="get_readiness", summary="Is everything there?", responses=documented())
 async def get_readiness(services: ServicesHere) -> Readiness:
-    """The database with its schema, Temporal, and views that are not far behind; else 503 with what is missing."""
-    books, temporal_is_there = await asyncio.gather(_books(services), services.temporal.is_healthy())
-    faults: list[Fault] = []
-    if books is None:
-        faults.append(_DATABASE)
-    if not temporal_is_there:
-        faults.append(_TEMPORAL)
-    lag = {each.book: each.lag for each in books or ()}
+    """200 while requests can be served, also without Temporal or workers: `away` names them and `kept` counts the
+    commands that wait. 503 without the database with its schema, with a full inbox, or with views that are far behind.
+    """
+    state, away = await asyncio.gather(_database(services), _away(services))
+    if state is None:
+        raise Problem(problem_types.DATABASE_AWAY, _DATABASE, headers={"Retry-After": str(RETRY_AFTER_S)})
+    books, kept = state
+    lag = {each.book: each.lag for each in books}
     if any(each > MAX_LAG for each in lag.values()):
-        faults.append(_BEHIND)
-    if faults:
-        type_ = problem_types.DATABASE_AWAY if books is None else problem_types.TEMPORAL_AWAY
-        if temporal_is_there and books is not None:
-            type_ = problem_types.VIEWS_BEHIND
-        raise Problem(type_, *faults, headers={"Retry-After": str(RETRY_AFTER_S)})
+        raise Problem(problem_types.VIEWS_BEHIND, _BEHIND, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if kept.count >= inbox.MAX_KEPT:
+        raise inbox.full()
     return Readiness(
-        status="ready",
+        status="degraded" if away else "ready",
+        away=away,
+        kept=KeptCommands(count=kept.count, oldest_seconds=kept.oldest_s),
         lag=lag,
-        lag_seconds={each.book: each.lag_seconds for each in books or ()},
-        parked=sum(each.parked for each in books or ()),
+        lag_seconds={each.book: each.lag_seconds for each in books},
+        parked=sum(each.parked for each in books),
     )
 
 
-async def _books(services: Services) -> list[checkpoints.BookStatus] | None:
+async def _away(services: Services) -> list[Part]:
+    if not await services.temporal.is_healthy():
+        return ["temporal"]
+    return [] if await services.temporal.has_workers(services.settings.task_queue) else ["workers"]
+
+
+async def _database(services: Services) -> tuple[list[checkpoints.BookStatus], inbox.Waiting] | None:
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
-            return await checkpoints.status(services.pool)
+            return await checkpoints.status(services.pool), await inbox.waiting(services.pool)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         return None
 
@@ -83,13 +99,6 @@ _DATABASE = Fault(
     "数据库没有响应，或尚未建立结构。",
     "Check DATABASE_URL and the server; `xunji migrate` makes the schema.",
     "请检查 DATABASE_URL 和数据库服务；`xunji migrate` 建立结构。",
-)
-_TEMPORAL = Fault(
-    "temporal_unavailable",
-    "The Temporal service does not answer.",
-    "Temporal 服务没有响应。",
-    "Check TEMPORAL_ADDRESS and the server; reading still works.",
-    "请检查 TEMPORAL_ADDRESS 和服务；读取不受影响。",
 )
 _BEHIND = Fault(
     "views_behind",

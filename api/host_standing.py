@@ -6,12 +6,13 @@ from typing import Annotated, Final
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.idempotency import Answer, Once, OnceHere
-from api.institutions import InstitutionId
+from api.conditional import SeenHere, etag
+from api.idempotency import Answer, OnceHere
+from api.institutions import InstitutionId, recording_of
 from api.permissions import Caller
 from api.problems import documented, not_found, refused
 from api.receipts import Day
-from api.registry import Recording, notice_entry
+from api.registry import notice_entry
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from domain import calendar
@@ -66,7 +67,7 @@ class StandingOut(BaseModel):
     responses=documented(400, 404, 409, 413, 415),
 )
 async def suspend_host(
-    institution: InPath, caller: Overseer, services: ServicesHere, once: OnceHere, body: Suspension
+    *, institution: InPath, caller: Overseer, services: ServicesHere, once: OnceHere, seen: SeenHere, body: Suspension
 ) -> Response:
     """It plans no class from today on; classes that it has planned go on. A second suspension replaces the first."""
 
@@ -88,10 +89,10 @@ async def suspend_host(
         key = suspension_key(institution)
         told = notice_entry(institution, event.type, {"until": until.isoformat()})
         claims = (UnblockClaim(key, OWNER), BlockClaim(key, OWNER, today, until))
-        await services.registry.record(
-            institution, event, await _recording(services, once), claims=claims, outbox=(told,)
-        )
-        return Answer(StandingOut(host=institution, suspended=True, until=body.until))
+        recording = await recording_of(services, once, seen)
+        version = await services.registry.record(institution, event, recording, claims=claims, outbox=(told,))
+        shown = StandingOut(host=institution, suspended=True, until=body.until)
+        return Answer(shown, headers={"ETag": etag(version)})
 
     return await once.answer(run)
 
@@ -104,20 +105,27 @@ async def suspend_host(
     responses=documented(400, 404, 409, 413, 415),
 )
 async def reinstate_host(
-    institution: InPath, caller: Overseer, services: ServicesHere, once: OnceHere, body: Reinstatement
+    *,
+    institution: InPath,
+    caller: Overseer,
+    services: ServicesHere,
+    once: OnceHere,
+    seen: SeenHere,
+    body: Reinstatement,
 ) -> Response:
     """It may plan classes again at once."""
 
     async def run() -> Answer:
         await _require_host(services, institution)
-        recording = await _recording(services, once)
+        recording = await recording_of(services, once, seen)
         if not await services.registry.is_suspended(institution, aside_from=recording.command_id):
             raise refused(refuse("not_suspended", host=institution))
         event = HostReinstated(by=str(caller.actor), decided_by=body.decided_by, reasons=body.reasons)
         told = notice_entry(institution, event.type, {})
         claims = (UnblockClaim(suspension_key(institution), OWNER),)
-        await services.registry.record(institution, event, recording, claims=claims, outbox=(told,))
-        return Answer(StandingOut(host=institution, suspended=False, until=None))
+        version = await services.registry.record(institution, event, recording, claims=claims, outbox=(told,))
+        shown = StandingOut(host=institution, suspended=False, until=None)
+        return Answer(shown, headers={"ETag": etag(version)})
 
     return await once.answer(run)
 
@@ -126,8 +134,3 @@ async def _require_host(services: Services, institution: str) -> None:
     registered = await services.registry.find(institution)
     if registered is None or registered.kind != "host":
         raise not_found("host", institution)
-
-
-async def _recording(services: Services, once: Once) -> Recording:
-    now = await services.clock.now()
-    return Recording(once.command_id(), once.digest, str(once.caller.actor), now, once.correlation_id)

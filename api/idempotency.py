@@ -23,6 +23,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from api import problem_types
+from api.commands import Postponed
 from api.permissions import Caller
 from api.problems import MEDIA_TYPE, Problem
 from api.services import Services, caller_of, services_of
@@ -57,7 +58,7 @@ class Answer:
     def content(self) -> bytes:
         """The body as JSON."""
         if isinstance(self.body, BaseModel):
-            return self.body.model_dump_json(exclude_none=True).encode()
+            return self.body.model_dump_json().encode()
         return orjson.dumps(self.body)
 
 
@@ -86,6 +87,16 @@ class Once:
         """The id of the command in a row of the body; the same for every repetition of the request."""
         return uuid5(COMMAND_NAMESPACE, "\n".join((self.caller.organisation, self.operation, self._key, str(row))))
 
+    @property
+    def body(self) -> bytes:
+        """What was sent."""
+        return self._body
+
+    @property
+    def operation_id(self) -> UUID:
+        """The id of the operation under which commands of the request are kept; the same for every repetition."""
+        return uuid5(self.command_id(), "operation")
+
     def about(self, content: bytes) -> "Once":
         """The same request, known by `content` instead of its bytes: a form that is sent again has another boundary."""
         return Once(self._request, self._services, self.caller, self._key, content)
@@ -107,6 +118,10 @@ class Once:
                 content, status, headers = answer.content(), answer.status, dict(answer.headers)
                 headers["Content-Type"] = "application/json"
                 is_final = answer.is_final
+            except Postponed as postponed:
+                kept = await self._services.inbox.keep(self.operation_id, [(None, postponed.delivery)])
+                content, status = orjson.dumps(kept.body()), 202
+                headers = {**kept.headers(), "Content-Type": "application/json"}
             except Problem as problem:
                 if problem.type.status >= 500:
                     raise
@@ -131,9 +146,14 @@ class Once:
 
     async def _begin(self) -> Response | None:
         row = await self._services.pool.fetchrow(
-            "SELECT * FROM app.begin_request($1, $2, $3, $4, $5)", *self._place, HOLD
+            "SELECT b.*, EXISTS (SELECT FROM app.inbox WHERE finished_at IS NULL) AS something_is_kept "
+            "FROM app.begin_request($1, $2, $3, $4, $5) AS b",
+            *self._place,
+            HOLD,
         )
         assert row is not None, "the function answers always"
+        if row["something_is_kept"]:
+            self._services.inbox.notice()
         match row["outcome"]:
             case "begun":
                 return None
@@ -165,7 +185,7 @@ class Once:
             log.warning("request_not_abandoned", cause=type(error).__name__)
 
 
-async def _once(
+async def read_once(
     request: Request,
     caller: Annotated[Caller, Depends(caller_of)],
     services: Annotated[Services, Depends(services_of)],
@@ -191,7 +211,7 @@ async def _once(
     return Once(request, services, caller, key, body)
 
 
-OnceHere = Annotated[Once, Depends(_once)]
+OnceHere = Annotated[Once, Depends(read_once)]
 """The parameter of a route that changes something."""
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic_core import PydanticCustomError
 
 from api import problem_types
+from api.conditional import IfNoneMatch, SeenHere, Versions, answered, etag
 from api.idempotency import COMMAND_NAMESPACE, Answer, Once, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, KeyRole, excess, scopes_of
@@ -37,6 +38,7 @@ class InstitutionOut(BaseModel):
     """An organisation that takes part. `email` is shown to the bureau, to itself and to what stands above it."""
 
     id: str
+    version: int
     kind: Kind
     name_zh: str
     parent: str
@@ -185,20 +187,24 @@ async def list_institutions(
     "/{institution}",
     operation_id="get_institution",
     summary="Read one organisation",
+    response_model=InstitutionOut,
     responses=documented(404),
 )
-async def get_institution(institution: InPath, caller: Reader, services: ServicesHere) -> InstitutionOut:
+async def get_institution(
+    institution: InPath, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
+) -> Response:
     """The organisation, if the caller may see it."""
     row = await view.get(services.pool, caller.actor, institution)
     if row is None:
         raise not_found("institution", institution)
-    return _shown(row, caller)
+    return answered(services, _shown(row, caller), row.version, if_none_match)
 
 
 def _shown(row: view.InstitutionRow, caller: Caller) -> InstitutionOut:
     sees_mail = caller.role == "bureau" or caller.organisation in (row.id, row.parent)
     return InstitutionOut(
         id=row.id,
+        version=row.version,
         kind=cast("Kind", row.kind),
         name_zh=row.name_zh,
         parent=row.parent,
@@ -271,14 +277,15 @@ async def _require_county(services: Services, caller: Caller, school: NewInstitu
         raise Problem(problem_types.INVALID, fault)
 
 
-async def recording_of(services: Services, once: Once) -> Recording:
-    """What the request at hand records its events under."""
+async def recording_of(services: Services, once: Once, seen: Versions = ()) -> Recording:
+    """What the request at hand records its events under; `seen` are the versions on which its caller has decided."""
     return Recording(
         command_id=once.command_id(),
         digest=once.digest,
         actor=str(once.caller.actor),
         now=await services.clock.now(),
         correlation_id=once.correlation_id,
+        expected_versions=seen,
     )
 
 
@@ -290,15 +297,16 @@ async def recording_of(services: Services, once: Once) -> Recording:
     responses=documented(400, 404, 409, 413, 415),
 )
 async def change_contact(
-    institution: InPath, body: NewContact, caller: Registrar, services: ServicesHere, once: OnceHere
+    *, institution: InPath, body: NewContact, caller: Registrar, services: ServicesHere, once: OnceHere, seen: SeenHere
 ) -> Response:
     """An administrator has moved: notices go to his successor from now on; open work is the organisation's."""
 
     async def run() -> Answer:
         await _managed(services, caller, institution)
         changed = InstitutionContactChanged(by=str(caller.actor), email=body.email)
-        await services.registry.record(institution, changed, await recording_of(services, once))
-        return Answer(ContactOut(id=institution, email=body.email).model_dump())
+        recording = await recording_of(services, once, seen)
+        version = await services.registry.record(institution, changed, recording)
+        return Answer(ContactOut(id=institution, email=body.email).model_dump(), headers={"ETag": etag(version)})
 
     return await once.answer(run)
 

@@ -118,7 +118,7 @@ class FailureOut(BaseModel):
     """An attempt that failed."""
 
     notice: str
-    channel: Literal["webhook", "mail", "person-mail"]
+    channel: Literal["webhook", "mail", "person-mail", "sms"]
     endpoint: str = Field(description="The endpoint, or the id of the mail.")
     attempt: int
     status_code: int | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api import problem_types
+from api.import_columns import RESULT, RESULT_NAMES, Columns
 from api.nominations import Nomination
 from api.people import mask_email, mask_telephone
 from api.problems import Problem
@@ -18,9 +19,6 @@ from domain.plan import Plan
 from spreadsheets.cells import narrow
 from spreadsheets.table import Headings, Table
 
-RESULT: Final = "result"
-RESULT_HEADING: Final = "导入结果 Result"
-SHOWN_CHARACTERS: Final = 64
 TELEPHONE_MASKABLE: Final = 8
 
 HEADINGS: Final = Headings(
@@ -36,13 +34,12 @@ HEADINGS: Final = Headings(
         "rural": ("农村教师", "是否农村", "是否农村教师", "rural"),
         "years_of_service": ("教龄", "years of service", "years"),
         "school": ("学校代码", "学校", "school", "school code"),
-        RESULT: (RESULT_HEADING, "导入结果", "result"),
+        RESULT: RESULT_NAMES,
     },
     frozenset({"name", "identity_number", "telephone", "project_type", "stage", "subject"}),
 )
 """The first name of a column is the one in our template."""
 
-PERSONAL: Final = frozenset({"name", "identity_number", "telephone", "email"})
 STAGES: Final = {"幼儿园": "preschool", "学前": "preschool", "小学": "primary", "初中": "junior", "高中": "senior"}
 POSITIONS: Final = {
     "教师": "teacher",
@@ -59,7 +56,6 @@ FLAGS: Final = {
     **dict.fromkeys(("否", "无", "×", "0", "n", "no", "false", "城镇", "城市", "urban"), "false"),
 }
 _PLACEHOLDERS: Final[Mapping[str, Any]] = {"stage": "primary", "position": "teacher", "years_of_service": 0}
-_POINTERS: Final = {f"/person/{name}": name for name in PERSONAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +123,19 @@ def _person(table: Table, cells: Sequence[str]) -> dict[str, str]:
     return person
 
 
-def column_of(pointer: str) -> str:
-    """The column that a pointer into a nomination leads to: `/person/name` → `name`; "" when there is none."""
-    name = _POINTERS.get(pointer, pointer.removeprefix("/"))
-    return name if name in HEADINGS.names else ""
+def _telephone(text: str) -> str:
+    return mask_telephone(text) if len(text) >= TELEPHONE_MASKABLE else "******"
 
 
-def shown(column: str, text: str) -> str:
-    """What may be shown of a cell: nothing personal in the clear."""
-    match column:
-        case "name":
-            return mask_name(text)
-        case "identity_number":
-            return mask_identity_number(text)
-        case "telephone":
-            return mask_telephone(text) if len(text) >= TELEPHONE_MASKABLE else "******"
-        case "email":
-            return mask_email(text) if "@" in text else "***"
-    return text[:SHOWN_CHARACTERS]
+def _email(text: str) -> str:
+    return mask_email(text) if "@" in text else "***"
+
+
+COLUMNS: Final = Columns(
+    HEADINGS,
+    {"name": mask_name, "identity_number": mask_identity_number, "telephone": _telephone, "email": _email},
+    {f"/person/{name}": name for name in ("name", "identity_number", "telephone", "email")},
+)
 
 
 def _not_a_choice(column: str, words: Words) -> Fault:

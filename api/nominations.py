@@ -9,6 +9,7 @@ from fastapi import Body, Response
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from api import people, problem_types
+from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.commands import Envelope, Target
 from api.idempotency import Answer, Once, OnceHere
 from api.people import PersonIn
@@ -18,12 +19,10 @@ from api.receipts import (
     CommandReceipt,
     Failed,
     Job,
+    ManyRows,
     RowResults,
-    Rows,
     answer_of,
-    answer_of_rows,
     parsed_row,
-    run_rows,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, step
@@ -39,6 +38,8 @@ from projections.plans import UnknownPlan
 from workflows.messages import Receipt
 
 routes = router("/v1/nominations", "nominations")
+UNBORN = "not-nominated"
+"""Stands for the numbers of nominations that are only tried."""
 
 
 class Nomination(BaseModel):
@@ -77,18 +78,18 @@ class Checked:
 
 
 def _one_or_many(value: Any) -> str:
-    return "many" if isinstance(value, Rows) or (isinstance(value, dict) and "items" in value) else "one"
+    return "many" if isinstance(value, ManyRows) or (isinstance(value, dict) and "items" in value) else "one"
 
 
 OneOrMany = Annotated[
-    Annotated[Nomination, Tag("one")] | Annotated[Rows[Nomination], Tag("many")], Discriminator(_one_or_many)
+    Annotated[Nomination, Tag("one")] | Annotated[ManyRows[Nomination], Tag("many")], Discriminator(_one_or_many)
 ]
 
 
 @routes.post(
     "",
     operation_id="nominate",
-    summary="Nominate one teacher, or up to 500",
+    summary="Nominate one teacher, or up to 2,000",
     status_code=201,
     response_model=CommandReceipt,
     responses={
@@ -97,21 +98,29 @@ OneOrMany = Annotated[
     },
     dependencies=[step("nominations:write", "trainee", Nominate.name)],
 )
-async def nominate(services: ServicesHere, once: OnceHere, body: Annotated[OneOrMany, Body()]) -> Response:
-    """Put a teacher forward. Every reason why the plan does not allow it comes at once."""
+async def nominate(
+    services: ServicesHere, once: OnceHere, options: OptionsHere, body: Annotated[OneOrMany, Body()]
+) -> Response:
+    """Put a teacher forward. Every reason why the plan does not allow it comes at once.
+
+    More than 500 rows are carried out after the answer, as an operation.
+    """
+    asked = meant(once, options)
 
     async def one() -> Answer:
+        if options.together:
+            raise Problem(problem_types.INVALID, _ONLY_ROWS)
         checked = await check(services, once, 0, cast("Nomination", body))
         receipt = await nominate_checked(services, once, checked, await reserve_numbers(services, once, [checked]))
         return answer_of(receipt, status=201, location=f"/v1/trainees/{receipt.number}")
 
     async def many() -> Answer:
-        return await _nominate_many(services, once, cast("Rows[Nomination]", body).items)
+        return await _nominate_many(services, asked, cast("ManyRows[Nomination]", body).items, options)
 
-    return await once.answer(one if isinstance(body, Nomination) else many)
+    return await asked.answer(one if isinstance(body, Nomination) else many)
 
 
-async def _nominate_many(services: Services, once: Once, items: list[Any]) -> Answer:
+async def _nominate_many(services: Services, once: Once, items: list[Any], options: Options) -> Answer:
     checked: list[Checked] = []
     failed: list[Failed] = []
     for index, raw in enumerate(items):
@@ -119,25 +128,39 @@ async def _nominate_many(services: Services, once: Once, items: list[Any]) -> An
             checked.append(await check(services, once, index, parsed_row(Nomination, raw)))
         except Problem as problem:
             failed.append(Failed(index, problem))
-    numbers = await reserve_numbers(services, once, checked)
+    if options.dry_run:
+        numbers = {each.index: f"{UNBORN}-{each.index}" for each in checked}
+    else:
+        numbers = await reserve_numbers(services, once, checked)
     # Two rows for one teacher keep their order, so that the first one wins.
     jobs = [
-        Job(each.index, each.identity.text, _job(services, once, each, numbers), numbers[each.index])
+        Job(
+            each.index,
+            each.identity.text,
+            _job(services, once, each, numbers, options),
+            None if options.together else numbers[each.index],
+        )
         for each in checked
     ]
-    return answer_of_rows([*await run_rows(jobs), *failed], services, once, success=201)
+    return await answer_of_jobs(services, once, jobs, failed, options, success=201)
 
 
-def _job(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Any:
+def _job(services: Services, once: Once, checked: Checked, numbers: dict[int, str], options: Options) -> Any:
     async def run() -> Receipt:
-        return await nominate_checked(services, once, checked, numbers)
+        return await nominate_checked(services, once, checked, numbers, is_only_tried=options.dry_run)
 
     return run
 
 
-async def nominate_checked(services: Services, once: Once, checked: Checked, numbers: dict[int, str]) -> Receipt:
+async def nominate_checked(
+    services: Services, once: Once, checked: Checked, numbers: dict[int, str], *, is_only_tried: bool = False
+) -> Receipt:
+    """Nominate. When it is only tried, nobody becomes known and nothing of him is sealed."""
     row, number = checked.row, numbers[checked.index]
-    recognised = await people.recognise(services, row.person, checked.identity)
+    if is_only_tried:
+        recognised = await people.recognise_known(services, row.person, checked.identity)
+    else:
+        recognised = await people.recognise(services, row.person, checked.identity)
     command = Nominate(
         project_type=row.project_type,
         county=checked.county,
@@ -230,6 +253,16 @@ async def _organisations(services: Services, once: Once, row: Nomination) -> tup
             # A closed school has no keys; its county may still name it by mistake.
             raise refused(refuse("school_closed", field="/school", school=school, successor=successor))
     return county, school
+
+
+_ONLY_ROWS = Fault(
+    "only_for_rows",
+    "`mode` and `dry_run` are for a body with `items`.",
+    "`mode` 和 `dry_run` 仅用于带 `items` 的请求体。",
+    "Put the nomination into `items`.",
+    "请把推荐放入 `items`。",
+    parameter="dry_run",
+)
 
 
 def another_county(school: str, county: str) -> Problem:

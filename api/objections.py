@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from fastapi import Path, Request
 from fastapi.responses import HTMLResponse
 
-from api.commands import Envelope, Target
+from api.commands import Envelope, Postponed, Target
 from api.docs import page_of
 from api.problems import Problem
 from api.routing import public_router
@@ -81,6 +81,8 @@ async def file_objection(token: Token, services: ServicesHere, request: Request)
     target = Target("restriction", number, state.campaign, "restriction")
     try:
         await services.commands.send(target, ObjectByLink(sealed=sealed), envelope)
+    except Postponed as postponed:
+        await services.inbox.keep(uuid5(envelope.command_id, "operation"), [(None, postponed.delivery)])
     except Problem as problem:
         if problem.type.status >= 500:
             raise

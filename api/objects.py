@@ -34,6 +34,7 @@ _NOMINATION: Final[Mapping[KeyRole, str]] = {
     "host": "those assigned to it",
 }
 _SENT: Final[Mapping[KeyRole, str]] = {"county": "those it sent itself", "school": "those it sent itself"}
+_SENT_BY_HOST: Final[Mapping[KeyRole, str]] = {"host": "those it sent itself"}
 _ANYBODYS_OWN: Final[Mapping[KeyRole, str]] = dict.fromkeys(("bureau", "county", "school", "host"), _OWN)
 
 OBJECTS: Final[Mapping[str, ObjectKind]] = {
@@ -70,6 +71,9 @@ OBJECTS: Final[Mapping[str, ObjectKind]] = {
     ),
     "/v1/people/{id}": ObjectKind("person", {"bureau": EVERY}),
     "/v1/nomination-imports/{id}": ObjectKind("nomination import", _SENT),
+    "/v1/registration-imports/{id}": ObjectKind("registration import", _SENT_BY_HOST),
+    "/v1/attendance-imports/{id}": ObjectKind("attendance import", _SENT_BY_HOST),
+    "/v1/outcome-imports/{id}": ObjectKind("outcome import", _SENT_BY_HOST),
     "/v1/operations/{operation}": ObjectKind("operation", _ANYBODYS_OWN),
     "/v1/webhook-endpoints/{endpoint}": ObjectKind("webhook endpoint", _ANYBODYS_OWN),
     "/v1/mailboxes/{organisation}": ObjectKind("mailbox", {"bureau": EVERY}),

@@ -6,7 +6,7 @@
 
 An operation is a row in `app.operations`. Whichever API process has its lease carries it out; when that process ends,
 another one goes on from what was kept. What an operation does has command ids of its own, so going on changes nothing
-twice.
+twice. Commands that were kept while Temporal was away are operations too; those are carried out by `api/draining.py`.
 """
 
 import asyncio
@@ -17,12 +17,16 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
 import asyncpg
+import orjson
 import structlog
 from fastapi import Path, Response
 from pydantic import BaseModel, Field
 
+from api import inbox
+from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
 from api.problems import RETRY_AFTER_S, documented, known_problem, not_found
+from api.receipts import RowResult
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 
@@ -64,6 +68,9 @@ class OperationOut(BaseModel):
     error: str | None = Field(description="Why it waits or has failed: the slug of a problem type.")
     created_at: datetime
     finished_at: datetime | None
+    outcome: RowResult | None = Field(
+        default=None, description="Of a single command that was kept: what its request would have been answered with."
+    )
 
 
 class Away(Exception):
@@ -214,16 +221,47 @@ async def show(services: Services, caller: Caller, operation: UUID) -> Operation
         kind=row["kind"],
         state=row["state"],
         progress=Progress(done=row["done"], total=row["total"]),
-        result=f"/v1/{row['kind']}s/{row['id']}",
+        result=f"/v1/operations/{row['id']}/rows" if row["kind"] == inbox.KIND else f"/v1/{row['kind']}s/{row['id']}",
         error=row["error"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
+        outcome=_outcome(0, row["outcome"]) if row["outcome"] else None,
     )
 
 
+@routes.get(
+    "/{operation}/rows",
+    operation_id="list_operation_rows",
+    summary="Read what came of commands that were kept",
+    responses=documented(404),
+)
+async def list_operation_rows(
+    operation: IdInPath, caller: Reader, services: ServicesHere, window: WindowHere
+) -> Page[RowResult]:
+    """A result for each row that was kept: 202 until it was handled, then what it would have come to at once."""
+    kind = await services.pool.fetchval(_KIND, operation, caller.organisation)
+    if kind != inbox.KIND:
+        raise not_found("operation with kept commands", str(operation))
+    after = int(window.after) if window.after.isdecimal() and len(window.after) < 10 else -1
+    rows = await services.pool.fetch(_ROWS, operation, after, window.limit + 1)
+    page = rows[: window.limit]
+    more = str(page[-1]["place"]) if len(rows) > window.limit else None
+    return Page(items=[_outcome(row["place"], row["outcome"]) for row in page], next=next_cursor(more))
+
+
+def _outcome(index: int, outcome: str | None) -> RowResult:
+    return RowResult.model_validate({"status": 202} | (orjson.loads(outcome) if outcome else {}) | {"index": index})
+
+
 _SELECT: Final = """
-SELECT id, kind, state, done, total, error, created_at, finished_at FROM app.operations
-WHERE id = $1 AND organisation = $2
+SELECT id, kind, state, done, total, error, created_at, finished_at,
+       (SELECT outcome::text FROM app.inbox WHERE operation = o.id AND item IS NULL) AS outcome
+FROM app.operations AS o WHERE id = $1 AND organisation = $2
+"""
+_KIND: Final = "SELECT kind FROM app.operations WHERE id = $1 AND organisation = $2"
+_ROWS: Final = """
+SELECT coalesce(item, 0) AS place, outcome::text AS outcome FROM app.inbox
+WHERE operation = $1 AND coalesce(item, 0) > $2 ORDER BY coalesce(item, 0) LIMIT $3
 """
 _INSERT: Final = """
 INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING

@@ -6,7 +6,7 @@ in full, not even to whoever sent it.
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -117,6 +117,17 @@ async def recognise(services: Services, person: Particulars, identity: IdentityD
     with not_shown():
         recorded = (await _opened(services, known)).get("name") if known is not None else None
     return Recognised(reference, recorded is not None and not same_name(recorded, person.name))
+
+
+async def recognise_known(services: Services, person: Particulars, identity: IdentityDocument) -> Recognised:
+    """The same without making anybody known: somebody who is not gets a random id that is kept nowhere."""
+    subject = await services.vault.find(identity.text)
+    known = await services.people.answering(subject) if subject is not None else None
+    if known is None:
+        return Recognised(PersonReference(id=subject or uuid4(), sealed=""), name_differs=False)
+    recorded = (await _opened(services, known)).get("name")
+    differs = recorded is not None and not same_name(recorded, person.name)
+    return Recognised(PersonReference(id=known.id, sealed=""), differs)
 
 
 async def show(services: Services, person: UUID, *, name_is_clear: bool) -> PersonOut:

@@ -48,6 +48,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "bulletins:read": frozenset({"bureau", "county", "host", "auditor"}),
     "webhooks:read": _TAKING_PART,
     "webhooks:write": _TAKING_PART,
+    "deliveries:read": _TAKING_PART,
     "mailboxes:read": _BUREAU,
     "mailboxes:write": _BUREAU,
     "ledger:audit": _EVERYBODY,

@@ -3,7 +3,6 @@
 Hours, restrictions and nominations hang on the record's id, so none of this touches them.
 """
 
-from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,6 +11,7 @@ from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import people, problem_types
+from api.conditional import IfNoneMatch, SeenHere, Versions, answered, etag
 from api.idempotency import Answer, Once, OnceHere
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller
@@ -52,7 +52,7 @@ class Find(Body):
     identity_document: DocumentKind = "identity-card"
 
 
-class Correct(Body):
+class CorrectParticulars(Body):
     """The fields that were wrong, as they are right. What is left out stays."""
 
     name: Annotated[str | None, StringConstraints(strip_whitespace=True, min_length=2, max_length=64)] = None
@@ -113,6 +113,7 @@ class PersonRecordOut(BaseModel):
     """A teacher's record with everything that hangs on it, over all records that were joined into it. Masked."""
 
     id: UUID
+    version: int
     person: PersonOut
     records: list[UUID] = Field(description="Every id under which something of him is kept.")
     joined_into: UUID | None = Field(description="The record that answers for this one; read that one.")
@@ -128,18 +129,30 @@ class PersonFound(BaseModel):
     id: Annotated[UUID | None, PERSONAL]
 
 
-@routes.get("/{id}", operation_id="get_person", summary="Read a teacher's record", responses=documented(404))
-async def get_person(id: IdInPath, caller: Reader, services: ServicesHere) -> PersonRecordOut:  # noqa: A002
+@routes.get(
+    "/{id}",
+    operation_id="get_person",
+    summary="Read a teacher's record",
+    response_model=PersonRecordOut,
+    responses=documented(404),
+)
+async def get_person(
+    id: IdInPath,  # noqa: A002
+    caller: Reader,
+    services: ServicesHere,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The record with nominations, days and restrictions of all records joined into it."""
     state = await services.people.find(id)
     if state is None:
         raise refused(refuse("person_unknown"))
-    return await _shown(services, state)
+    return answered(services, await _shown(services, state), state.version, if_none_match, shows_more=True)
 
 
 async def _shown(services: Services, state: Person) -> PersonRecordOut:
     return PersonRecordOut(
         id=state.id,
+        version=state.version,
         person=await people.show(services, state.id, name_is_clear=False),
         records=list(state.records),
         joined_into=state.joined_into,
@@ -183,10 +196,11 @@ async def find_person(body: Find, caller: Writer, services: ServicesHere, once: 
 )
 async def correct_person(
     id: IdInPath,  # noqa: A002
-    body: Correct,
+    body: CorrectParticulars,
     caller: Writer,
     services: ServicesHere,
     once: OnceHere,
+    seen: SeenHere,
 ) -> Response:
     """Put name, number, telephone or e-mail right. Restrictions and hours stay attached."""
 
@@ -194,6 +208,11 @@ async def correct_person(
         state = await services.people.find(id)
         if state is None:
             raise refused(refuse("person_unknown"))
+        recording = await _recording(services, once, seen)
+        stale = await services.people.stale(state, recording)
+        if stale is not None:
+            # Before anything is looked up or renamed in the vault.
+            raise refused(stale)
         fields = await _opened(services, state)
         right = {name: getattr(body, name) for name in ("name", "telephone", "email") if getattr(body, name)}
         if body.identity_number is not None:
@@ -206,7 +225,7 @@ async def correct_person(
                 standing, sealed, changed, by=str(caller.actor), decided_by=body.decided_by, document=body.document
             )
 
-        return await _recorded(services, once, id, decide)
+        return await _answer(services, await services.people.record(id, decide, recording))
 
     return await once.answer(run)
 
@@ -218,7 +237,7 @@ async def _opened(services: Services, state: Person) -> dict[str, str]:
         raise refused(refuse("person_erased")) from None
 
 
-async def _new_number(services: Services, state: Person, body: Correct) -> str:
+async def _new_number(services: Services, state: Person, body: CorrectParticulars) -> str:
     """The new number, under which the person is found from now on. Raises Problem when it is somebody else's."""
     assert body.identity_number is not None, "asked with a number only"
     usable = person.correct(state, "", ("identity_number",), by="", decided_by="", document="")
@@ -245,6 +264,7 @@ async def transfer_person(
     caller: Writer,
     services: ServicesHere,
     once: OnceHere,
+    seen: SeenHere,
 ) -> Response:
     """He works elsewhere from a day on. Nomination, quota and bulletin stay; hours and restriction follow him."""
 
@@ -256,7 +276,7 @@ async def transfer_person(
         def decide(standing: Person) -> Decision | Refusal:
             return person.transfer(standing, body.county, body.on, by=str(caller.actor), document=body.document)
 
-        return await _recorded(services, once, id, decide)
+        return await _answer(services, await services.people.record(id, decide, await _recording(services, once, seen)))
 
     return await once.answer(run)
 
@@ -286,6 +306,7 @@ async def join_person(
     caller: Writer,
     services: ServicesHere,
     once: OnceHere,
+    seen: SeenHere,
 ) -> Response:
     """Claims, hours and restrictions of both count for one from now on, and both numbers find this record."""
 
@@ -293,7 +314,8 @@ async def join_person(
         def decide(kept: Person, double: Person) -> Decision | Refusal:
             return person.join(kept, double, by=str(caller.actor), decided_by=body.decided_by, reasons=body.reasons)
 
-        return await _recorded(services, once, id, decide, body.double)
+        recording = await _recording(services, once, seen)
+        return await _answer(services, await services.people.record(id, decide, recording, body.double))
 
     return await once.answer(run)
 
@@ -311,34 +333,30 @@ async def erase_person(
     caller: Writer,
     services: ServicesHere,
     once: OnceHere,
+    seen: SeenHere,
 ) -> Response:
     """Destroy his keys. While he is barred the data are stored and not used, and erased when that ends (`held`)."""
 
     async def run() -> Answer:
-        outcome = await services.people.erase(id, await _recording(services, once), body.reason)
+        outcome = await services.people.erase(id, await _recording(services, once, seen), body.reason)
         return await _answer(services, outcome)
 
     return await once.answer(run)
 
 
-async def _recorded(
-    services: Services, once: Once, id_: UUID, decide: Callable[..., Decision | Refusal], other: UUID | None = None
-) -> Answer:
-    recording = await _recording(services, once)
-    return await _answer(services, await services.people.record(id_, decide, recording, other))
-
-
 async def _answer(services: Services, outcome: Person | Refusal) -> Answer:
     if isinstance(outcome, Refusal):
         raise refused(outcome)
-    return Answer((await _shown(services, outcome)).model_dump(mode="json"))
+    shown = await _shown(services, outcome)
+    return Answer(shown.model_dump(mode="json"), headers={"ETag": etag(outcome.version)})
 
 
-async def _recording(services: Services, once: Once) -> Recording:
+async def _recording(services: Services, once: Once, seen: Versions) -> Recording:
     return Recording(
         command_id=once.command_id(),
         digest=once.digest,
         actor=once.caller.actor,
         now=await services.clock.now(),
         correlation_id=once.correlation_id,
+        expected_versions=seen,
     )

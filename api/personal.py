@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ledger.vault import Vault
-from services.personal_reads import Read, record
+from services.personal_reads import Read
 
 MARK: Final = "x-personal"
 PUBLIC_ROLE: Final = "public"
@@ -115,8 +115,7 @@ async def observed(
     is_shown = opened.persons or opened.rows or (shows and request.method != "GET")
     if response.status_code < 300 and is_shown:
         caller = getattr(request.state, "caller", None)
-        await record(
-            request.app.state.services.pool,
+        await request.app.state.services.trail.record(
             Read(
                 organisation=caller.organisation if caller else "",
                 role=caller.role if caller else PUBLIC_ROLE,

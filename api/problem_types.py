@@ -23,12 +23,14 @@ MALFORMED = ProblemType("malformed-request", 400, "The request could not be read
 KEY_MISSING = ProblemType("idempotency-key-missing", 400, "An Idempotency-Key is needed", "缺少 Idempotency-Key")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "No valid API key", "API 密钥缺失或无效")
 SCOPE_MISSING = ProblemType("scope-missing", 403, "The key lacks a scope", "密钥缺少所需权限")
+CROSS_SITE = ProblemType("cross-site-request", 403, "Not from our own pages", "不是来自本系统页面")
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "未找到")
 METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405, "Not with this method", "不支持该方法")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The same request is being handled", "同一请求正在处理")
 ENDPOINTS_EXHAUSTED = ProblemType("too-many-endpoints", 409, "Too many webhook endpoints", "回调地址过多")
 ENDPOINT_DISABLED = ProblemType("endpoint-disabled", 409, "The webhook endpoint is disabled", "回调地址已停用")
 CLOCK_IS_REAL = ProblemType("clock-is-real", 409, "Real time cannot be moved", "真实时间不能调整")
+PRECONDITION_REQUIRED = ProblemType("precondition-required", 428, "If-Match is needed", "缺少 If-Match")
 TOO_SLOW = ProblemType("body-too-slow", 408, "The body came too slowly", "请求体传输过慢")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large", "请求体过大")
 UNSUPPORTED_MEDIA_TYPE = ProblemType("unsupported-media-type", 415, "Not in this format", "不支持的内容格式")
@@ -58,6 +60,10 @@ WITNESS_NOT_CONSISTENT = ProblemType("witness-not-consistent", 422, "The proof d
 DATABASE_AWAY = ProblemType("database-unavailable", 503, "The database cannot be reached", "数据库暂不可用")
 TEMPORAL_AWAY = ProblemType("temporal-unavailable", 503, "The workflow service cannot be reached", "流程服务暂不可用")
 STILL_WORKING = ProblemType("command-pending", 503, "The command is not done yet", "命令尚未完成")
+ROW_DEPENDS = ProblemType("row-depends", 409, "The row rests on an earlier one", "本行依赖前面的行")
+NOT_SENT = ProblemType("not-sent", 424, "Held back with the other rows", "随其他行一并未执行")
+INBOX_FULL = ProblemType("inbox-full", 503, "Too many commands are waiting", "等待执行的命令过多")
+NOT_CARRIED_OUT = ProblemType("not-carried-out", 503, "The command was not carried out", "命令未能执行")
 VIEWS_BEHIND = ProblemType("views-behind", 503, "The views are far behind the ledger", "视图落后于账本")
 
 _TECHNICAL = (
@@ -65,12 +71,14 @@ _TECHNICAL = (
     KEY_MISSING,
     UNAUTHENTICATED,
     SCOPE_MISSING,
+    CROSS_SITE,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     IN_FLIGHT,
     ENDPOINTS_EXHAUSTED,
     ENDPOINT_DISABLED,
     CLOCK_IS_REAL,
+    PRECONDITION_REQUIRED,
     TOO_SLOW,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -94,6 +102,10 @@ _TECHNICAL = (
     DATABASE_AWAY,
     TEMPORAL_AWAY,
     STILL_WORKING,
+    ROW_DEPENDS,
+    NOT_SENT,
+    INBOX_FULL,
+    NOT_CARRIED_OUT,
     VIEWS_BEHIND,
 )
 
@@ -172,6 +184,9 @@ REFUSALS: dict[str, ProblemType] = {
         ("marks_conflict", 409, "Two marks for one moment", "考勤记录冲突"),
         ("trainee_not_registered", 409, "The trainee has not registered", "学员尚未报到"),
         ("dates_in_past", 422, "The dates have passed", "日期已过"),
+        ("class_over_already", 422, "The class would be over already", "培训班已结束"),
+        ("answer_dated_wrong", 422, "The answer's date is impossible", "答复日期有误"),
+        ("seat_held_already", 409, "A seat is held already", "已占用名额"),
         ("trainees_not_in_class", 422, "Not in this class", "学员不在该班"),
         ("days_exceed_class", 422, "More days than the class has", "天数超过班级"),
         ("session_outside_class", 422, "A session outside the class", "课程不在培训期内"),
@@ -182,6 +197,7 @@ REFUSALS: dict[str, ProblemType] = {
         ("leave_document_missing", 422, "The leave's document is missing", "缺少请假证明"),
         ("evidence_missing", 422, "The absence's evidence is missing", "缺少未报到证明"),
         ("units_exceed_session", 422, "More units than the session has", "学时超过该时段"),
+        ("arrival_time_wrong", 422, "The time of arrival is wrong", "报到时间有误"),
         ("mark_time_wrong", 422, "The mark's time is wrong", "记录时间有误"),
         ("correction_without_evidence", 422, "A correction needs evidence", "更正缺少证据"),
         ("ineffective_repeat", 422, "Completed in this cycle already", "本周期内已结业"),
@@ -224,6 +240,7 @@ REFUSALS: dict[str, ProblemType] = {
         ("no_such_recipient", 422, "No such recipient", "接收单位不存在"),
         ("reopening_dates", 422, "The reopening's end is wrong", "补报截止时间有误"),
         ("too_many_reopenings", 409, "Too many reopenings", "补报次数过多"),
+        ("changed_meanwhile", 412, "It has changed since you read it", "内容已变更"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

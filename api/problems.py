@@ -18,6 +18,7 @@ from api import problem_types
 from api.problem_types import ProblemType, refusal_type
 from api.validation import Fault, faults_of, is_malformed, is_unknown_path
 from clock import ClockError
+from database import APPLICATION_ROLE
 from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
 from domain.refusals import refuse
@@ -217,6 +218,9 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
         # The driver calls it an internal error when a connection is cut while it turns from one state to another.
         case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
             return database_away()
+        case asyncpg.InvalidParameterValueError() if APPLICATION_ROLE in str(error):
+            # Nobody has migrated anything on this server yet: the role that connections take on is missing.
+            return database_away()
         case asyncpg.PostgresError():
             return database_away() if isinstance(error, _DATABASE_IS_AWAY) else None
         case UnreadableEvent():
@@ -276,8 +280,10 @@ def _of_status(error: HTTPException) -> Problem:
             return Problem(problem_types.METHOD_NOT_ALLOWED, _NOT_THIS_METHOD, headers=headers)
         case 400:
             return Problem(problem_types.MALFORMED, _UNREADABLE, headers=headers)
+        case 408:
+            return Problem(problem_types.TOO_SLOW, _TOO_SLOW, headers=headers)
         case 413:
-            return Problem(problem_types.TOO_LARGE, _UNREADABLE, headers=headers)
+            return Problem(problem_types.TOO_LARGE, _TOO_LARGE, headers=headers)
     return internal_error()
 
 
@@ -295,12 +301,35 @@ _NOT_THIS_METHOD = Fault(
     "The Allow header and /docs list the methods.",
     "可用方法见 Allow 头和 /docs。",
 )
+_LARGE = Fault(
+    "body_too_large",
+    "The body has more than 4 MiB.",
+    "请求体超过 4 MiB。",
+    "Send fewer rows at once; of a file, copy the rows into the template, without pictures and further sheets.",
+    "请减少每次提交的行数；如为文件，请只把数据行复制到模板，去掉图片和其他工作表。",
+)
 _UNREADABLE = Fault(
     "unreadable",
     "The body could not be read as JSON.",
     "请求体不是可读的 JSON。",
     "Send UTF-8 JSON that is not nested too deeply.",
     "请发送 UTF-8 编码、嵌套不过深的 JSON。",
+)
+
+
+_TOO_LARGE = Fault(
+    "body_too_large",
+    "The body is larger than 4 MiB.",
+    "请求体超过 4 MiB。",
+    "Send less at once, in several requests.",
+    "请分多次提交。",
+)
+_TOO_SLOW = Fault(
+    "body_too_slow",
+    "The body did not come within 60 seconds.",
+    "请求体未在 60 秒内传完。",
+    "Send it again over a better line, with the same Idempotency-Key.",
+    "请在网络良好时用同一 Idempotency-Key 重发。",
 )
 
 
@@ -360,9 +389,11 @@ _DESCRIPTIONS: dict[int, str] = {
     404: "Unknown, or another organisation's",
     408: "The body did not come in time",
     409: "The state or a claim does not allow it, or the same request is in flight",
+    412: "It has changed since it was read; nothing was done",
     413: "The body is too large",
     415: "Not in this format",
     422: "The content is not valid or not eligible",
+    428: "If-Match is needed",
     429: "Too many requests, or too many failed sign-ins; see Retry-After",
     500: "Something went wrong on our side",
     503: "The database or the workflow service is away; see Retry-After",

@@ -11,7 +11,9 @@ from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, OnceHere
+from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
 from api.problems import documented, not_found
@@ -20,6 +22,7 @@ from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
 from domain.decision import Command
 from domain.numbers import parse_quota_number, stream_name
+from domain.priority import Standing, standings
 from domain.quota import Quota, concerns, fold
 from domain.quota_messages import QUOTA_EVENTS
 from domain.trainee_messages import Code
@@ -94,7 +97,8 @@ class WaitingOut(BaseModel):
     position: int
     trainee: str
     school: str
-    rank: int = Field(description="Its place in the plan's declared order; smaller ones come first.")
+    rank: int = Field(description="By the plan's preferences; 0 for everybody with a place in its declared order.")
+    priority: list[Standing] = Field(description="Each step of the declared order: of two, the smaller place wins.")
     submitted_at: datetime = Field(description="The first submission, which decides among equals.")
 
 
@@ -154,11 +158,19 @@ def _shown(use: view.QuotaUse) -> QuotaOut:
     )
 
 
-@routes.get("/{number}", operation_id="get_quota", summary="Read one quota line", responses=documented(404))
-async def get_quota(number: Number, caller: Reader, services: ServicesHere) -> QuotaState:
+@routes.get(
+    "/{number}",
+    operation_id="get_quota",
+    summary="Read one quota line",
+    response_model=QuotaState,
+    responses=documented(404),
+)
+async def get_quota(
+    number: Number, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
+) -> Response:
     """The line as its stream stands, with its open offers."""
     state, version = await _found(services, number, caller)
-    return QuotaState(
+    shown = QuotaState(
         number=number,
         version=version,
         line=state.line,
@@ -170,6 +182,7 @@ async def get_quota(number: Number, caller: Reader, services: ServicesHere) -> Q
             for each in state.offers
         ],
     )
+    return answered(services, shown, version, if_none_match)
 
 
 @routes.get(
@@ -181,6 +194,7 @@ async def list_waiting(number: Number, caller: Reader, services: ServicesHere) -
     use = await view.get(services.pool, services.ledger, caller.actor, campaign, line)
     if use is None:
         raise not_found("quota line", number)
+    plan = await plan_of(services, campaign)
     rows = await trainees.waiting(
         services.pool, campaign, use.quota.project_type, use.quota.recipient, limit=MAX_WAITING_SHOWN
     )
@@ -190,6 +204,7 @@ async def list_waiting(number: Number, caller: Reader, services: ServicesHere) -
             trainee=row.number,
             school=row.school,
             rank=row.waiting_rank,
+            priority=list(standings(plan, tuple(row.priority))),
             submitted_at=row.submitted_at,
         )
         for position, row in enumerate(rows, start=1)
@@ -213,18 +228,20 @@ async def _found(services: Services, number: str, caller: Caller) -> tuple[Quota
 def _add_route(name: str, command: type[Command]) -> None:
     words = (command.__doc__ or name).splitlines()[0]
     whose = " / ".join(roles_of("quota", name))
+    expected_here = seen("quota", name)
 
     async def one(
         number: Number,
         services: ServicesHere,
         once: OnceHere,
         body: command = Body(),  # type: ignore[valid-type]  # noqa: B008
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             state, _ = await _found(services, number, once.caller)
             campaign, _ = parse_quota_number(number)
             target = Target("quota", number, campaign, f"{state.line} · {campaign}")
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, cast("Command", body), envelope))
 
         return await once.answer(run)

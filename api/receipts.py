@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation, ValidationError
 
 from api import problem_types
+from api.commands import Delivery, Postponed, waits_behind
+from api.conditional import etag
 from api.idempotency import Answer, Once
 from api.problems import Problem, ProblemDocument
 from api.services import Services
@@ -16,6 +18,9 @@ from api.validation import faults_of
 from workflows.messages import Receipt
 
 MAX_ROWS: Final = 500
+"""Rows that are carried out while their request waits."""
+
+MAX_LARGE_ROWS: Final = 2_000
 CONCURRENT_ROWS: Final = 32
 """Rows of one request that are under way at once."""
 
@@ -77,6 +82,9 @@ class RowResult(BaseModel):
     number: str | None = None
     receipt: CommandReceipt | None = None
     problem: ProblemDocument | None = None
+    operation: str | None = Field(
+        default=None, description="Where to read what comes of a row that was kept for later (202)."
+    )
 
 
 class RowResults(BaseModel):
@@ -85,6 +93,7 @@ class RowResults(BaseModel):
     items: list[RowResult]
     succeeded: int
     failed: int
+    kept: int = Field(default=0, description="Rows that are handled later, because a part of the system was away.")
 
 
 class Rows(BaseModel, Generic[Row]):
@@ -93,6 +102,12 @@ class Rows(BaseModel, Generic[Row]):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: Annotated[list[SkipValidation[Row]], Field(min_length=1, max_length=MAX_ROWS)]
+
+
+class ManyRows(Rows[Row], Generic[Row]):
+    """The same, and more of them: beyond MAX_ROWS they are carried out after the answer."""
+
+    items: Annotated[list[SkipValidation[Row]], Field(min_length=1, max_length=MAX_LARGE_ROWS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +131,23 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A row that was carried out."""
+    """A row that was carried out, or would have been. `is_new`: its number exists only then."""
 
     index: int
     receipt: Receipt
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A row that is to be kept in the inbox."""
+
+    index: int
+    delivery: Delivery
+    number: str | None = None
+
+
+Result: TypeAlias = Done | Failed | Waits
 
 
 def receipt_body(receipt: Receipt) -> dict[str, Any]:
@@ -135,11 +163,6 @@ def answer_of(receipt: Receipt, *, status: int = 200, location: str = "") -> Ans
     return Answer(receipt_body(receipt), status, headers)
 
 
-def etag(version: int) -> str:
-    """The version of a stream as an entity tag."""
-    return f'"{version}"'
-
-
 def parsed_row(model: type[Row], raw: object) -> Row:
     """A row of a request with many. Raises Problem with pointers into the row."""
     try:
@@ -149,8 +172,10 @@ def parsed_row(model: type[Row], raw: object) -> Row:
         raise Problem(problem_types.INVALID, *faults_of(details, model)) from None
 
 
-async def run_rows(jobs: Sequence[Job]) -> list[Done | Failed]:
-    """Run the rows, at most CONCURRENT_ROWS at once; a row that raises Problem does not stop the others.
+async def run_rows(jobs: Sequence[Job], *, are_sent: bool = True) -> list[Result]:
+    """Run the rows, at most CONCURRENT_ROWS at once; a row that raises Problem or Postponed does not stop the others.
+
+    Unless `are_sent`, each comes to Waits with what it would have sent.
 
     Anything else that is raised stops them all: what was done stays done, and a repetition finds it so.
     """
@@ -158,38 +183,68 @@ async def run_rows(jobs: Sequence[Job]) -> list[Done | Failed]:
     for job in jobs:
         lanes.setdefault(job.lane, []).append(job)
     waiting = iter(lanes.values())
-    results: list[Done | Failed] = []
+    results: list[Result] = []
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(CONCURRENT_ROWS, len(lanes))):
-                group.create_task(_work(waiting, results))
+                group.create_task(_work(waiting, results, are_sent=are_sent))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return results
 
 
-async def _work(waiting: Iterator[list[Job]], results: list[Done | Failed]) -> None:
+async def _work(waiting: Iterator[list[Job]], results: list[Result], *, are_sent: bool) -> None:
     for lane in waiting:
+        # Behind a row that has to wait, the rest of its lane waits too.
+        behind = waits_behind.set(not are_sent)
         for job in lane:
             try:
                 results.append(Done(job.index, await job.run()))
             except Problem as problem:
                 results.append(Failed(job.index, problem, job.number))
+            except Postponed as postponed:
+                waits_behind.set(True)
+                number = None if postponed.delivery.target.new else job.number
+                results.append(Waits(job.index, postponed.delivery, number))
+        waits_behind.reset(behind)
 
 
-def answer_of_rows(results: Sequence[Done | Failed], services: Services, once: Once, success: int = 200) -> Answer:
-    """The answer to a request with many: always 207, even when every row failed (a row says what it came to)."""
+async def answer_of_rows(
+    results: Sequence[Result], services: Services, once: Once, success: int = 200, *, is_only_tried: bool = False
+) -> Answer:
+    """The answer to a request with many: always 207, even when every row failed (a row says what it came to).
+
+    The rows that have to wait are kept under one operation. A row that was only tried has no receipt.
+    """
+    ordered = sorted(results, key=lambda each: each.index)
+    waiting = [(each.index, each.delivery) for each in ordered if isinstance(each, Waits)]
+    location = ""
+    not_kept: Problem | None = None
+    if waiting:
+        try:
+            location = (await services.inbox.keep(once.operation_id, waiting)).location
+        except Problem as full:
+            not_kept = full
     items: list[dict[str, Any]] = []
-    for result in sorted(results, key=lambda each: each.index):
+    for result in ordered:
+        if isinstance(result, Done) and is_only_tried:
+            number = {} if result.is_new else {"number": result.receipt.number}
+            items.append({"index": result.index, "status": success, **number})
+            continue
         if isinstance(result, Done):
             receipt = receipt_body(result.receipt)
             items.append({"index": result.index, "status": success, "number": receipt["number"], "receipt": receipt})
+            continue
+        item: dict[str, Any] = {"index": result.index}
+        problem = result.problem if isinstance(result, Failed) else not_kept
+        if problem is None:
+            item |= {"status": 202, "operation": location}
         else:
-            origin = services.settings.public_url
-            document = result.problem.document(origin, once.correlation_id, f"/items/{result.index}")
-            item = {"index": result.index, "status": document["status"], "problem": document}
-            items.append(item | ({"number": result.number} if result.number else {}))
-    failed = sum(isinstance(result, Failed) for result in results)
-    body = {"items": items, "succeeded": len(results) - failed, "failed": failed}
+            document = problem.document(services.settings.public_url, once.correlation_id, f"/items/{result.index}")
+            item |= {"status": document["status"], "problem": document}
+        items.append(item | ({"number": result.number} if result.number else {}))
+    kept = sum(item["status"] == 202 for item in items)
+    failed = sum(item["status"] >= 400 for item in items)
+    body = {"items": items, "succeeded": len(items) - kept - failed, "failed": failed, "kept": kept}
     # A row that met an outage must be tried again by a repetition; the rows that are done answer as before.
     return Answer(body, 207, is_final=all(item["status"] < 500 for item in items))

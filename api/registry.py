@@ -20,7 +20,7 @@ from domain.decision import Event
 from domain.institution import EVENTS, HostReinstated, HostSuspended, InstitutionRegistered, KeyIssued
 from domain.numbers import INSTITUTIONS, stream_name
 from domain.plan import Plan
-from domain.refusals import refuse
+from domain.refusals import refuse, stale_refusal
 from ledger.store import Ledger
 from ledger.types import (
     Append,
@@ -58,13 +58,16 @@ class KeyInUse(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Under which command something is recorded, by whom, and when."""
+    """Under which command something is recorded, by whom, and when; and on which versions of the organisation's stream
+    that was decided (any, when `expected_versions` is empty).
+    """
 
     command_id: UUID
     digest: str
     actor: str
     now: datetime
     correlation_id: str = ""
+    expected_versions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,9 @@ class Registry:
         *,
         claims: tuple[Claim, ...] = (),
         outbox: tuple[OutboxEntry, ...] = (),
-    ) -> None:
-        """Add an event to an organisation's stream. Raises UnknownInstitution.
+    ) -> int:
+        """Add an event to an organisation's stream; the stream's version after it. Raises UnknownInstitution, and
+        Problem `changed-meanwhile`.
 
         `claims` are only such as the ledger never refuses; `outbox` is what is to be told.
         """
@@ -126,9 +130,15 @@ class Registry:
             known, version = await self._load(institution)
             if known is None:
                 raise UnknownInstitution(institution)
+            stale = stale_refusal(recording.expected_versions, version)
+            if stale is not None and await self._ledger.find_command(recording.command_id) is None:
+                raise refused(stale)
             result = await self._append(institution, version, event, recording, claims, outbox)
-            if not isinstance(result, VersionConflict):
-                return
+            match result:
+                case Appended():
+                    return version + 1
+                case Duplicate():
+                    return version
         raise RuntimeError(f"institution/{institution} keeps changing")
 
     async def is_suspended(self, institution: str, aside_from: UUID) -> bool:

@@ -1,14 +1,15 @@
 """Restrictions 限制参训: internal, never published. Served, objected to, imposed or dropped; earlier ones recorded."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import Header, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import people
 from api.cases import Found
 from api.commands import Envelope, Target
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
@@ -23,7 +24,6 @@ from api.receipts import (
     RestrictionNumber,
     TraineeNumber,
     answer_of,
-    etag,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
@@ -181,24 +181,20 @@ async def item_of(services: Services, row: view.RestrictionRow) -> RestrictionIt
     operation_id="get_restriction",
     summary="Read one restriction",
     response_model=RestrictionOut,
-    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+    responses=documented(404),
 )
 async def get_restriction(
     number: NumberInPath,
     caller: Reader,
     services: ServicesHere,
-    response: Response,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Any:
-    """The restriction. The `ETag` is the stream's version."""
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The restriction. The `ETag` begins with the stream's version."""
     found = await services.cases.restriction(number, caller)
-    tag = etag(found.version)
-    if if_none_match == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response.headers["ETag"] = tag
     person = await people.show(services, found.state.person, name_is_clear=False)
     objection = await _objection(services, found) if caller.role == "bureau" else None
-    return _shown(number, found.version, found.state, person, objection)
+    shown = _shown(number, found.version, found.state, person, objection)
+    return answered(services, shown, found.version, if_none_match, shows_more=True)
 
 
 async def _objection(services: Services, found: Found[Restriction]) -> str | None:
@@ -289,16 +285,18 @@ def _add_command(command: type[Command]) -> None:
     name = command.name
     words = (command.__doc__ or name).splitlines()[0]
     whose = " / ".join(roles_of("restriction", name))
+    expected_here = seen("restriction", name)
 
     async def one(
         number: NumberInPath,
         services: ServicesHere,
         once: OnceHere,
         body: command,  # type: ignore[valid-type]
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
             target = await services.cases.target("restriction", number, once.caller)
-            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+            envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, expected)
             return answer_of(await services.commands.send(target, body, envelope))
 
         return await once.answer(run)

@@ -6,6 +6,7 @@ from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import problem_types
+from api.conditional import SeenHere, etag
 from api.idempotency import Answer, OnceHere
 from api.institutions import InstitutionId, recording_of
 from api.permissions import Caller
@@ -56,6 +57,7 @@ async def close_school(
     caller: Registrar,
     services: ServicesHere,
     once: OnceHere,
+    seen: SeenHere,
 ) -> Response:
     """A county closes its own schools, the bureau any. Refused while cases of the school wait for something."""
 
@@ -67,18 +69,21 @@ async def close_school(
         successor = await services.registry.find(body.successor)
         if successor is None or successor.kind != "school" or successor.parent != school.parent:
             raise _no_successor(body.successor, school.parent)
+        headers: dict[str, str] = {}
         former = await institutions.successor_of(services.pool, institution)
         if former and former != body.successor:
             raise refused(refuse("school_closed", school=institution, successor=former))
         if not former:
             await _require_no_open_case(services, caller, institution)
             closed = InstitutionClosed(by=str(caller.actor), successor=body.successor, document=body.document)
-            await services.registry.record(institution, closed, await recording_of(services, once))
+            version = await services.registry.record(institution, closed, await recording_of(services, once, seen))
+            headers["ETag"] = etag(version)
         revoked = await services.pool.fetch(_REVOKE, institution)
         for row in revoked:
             services.keys.forget(row["key_id"])
+        await services.sessions.end_all(institution)
         shown = ClosedOut(id=institution, successor=body.successor, keys_revoked=len(revoked))
-        return Answer(shown.model_dump())
+        return Answer(shown.model_dump(), headers=headers)
 
     return await once.answer(run)
 

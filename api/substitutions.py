@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import people
 from api.commands import Envelope
+from api.conditional import SeenHere
 from api.idempotency import Answer, OnceHere
 from api.nominations import another_county
 from api.people import PersonIn
@@ -57,7 +58,7 @@ class SubstitutionReceipt(CommandReceipt):
     dependencies=[step("trainees:write", "trainee", Substitute.name)],
 )
 async def substitute_trainee(
-    number: NumberInPath, services: ServicesHere, once: OnceHere, body: Substitution
+    number: NumberInPath, services: ServicesHere, once: OnceHere, seen: SeenHere, body: Substitution
 ) -> Response:
     """Name a substitute."""
 
@@ -86,7 +87,7 @@ async def substitute_trainee(
             years_of_service=body.years_of_service,
             name_differs=recognised.name_differs,
         )
-        envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id)
+        envelope = Envelope(once.caller, once.command_id(), once.digest, once.correlation_id, seen)
         answer = answer_of(await services.commands.send(target, command, envelope))
         answer.body["substitute"] = command.number
         return answer

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
-from fastapi import Body, Depends, Header, Path, Query, Response
+import orjson
+from fastapi import Body, Depends, Path, Query, Response
 from pydantic import BaseModel, Field, create_model
 
 from api import people
+from api.bulk import Options, OptionsHere, answer_of_jobs, meant
 from api.cases import Found
 from api.commands import Envelope
+from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, Once, OnceHere
-from api.pagination import Page, WindowHere, next_cursor
+from api.pagination import Page, Window, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
 from api.problems import Problem, documented
 from api.receipts import (
@@ -21,14 +24,11 @@ from api.receipts import (
     CommandReceipt,
     Failed,
     Job,
+    ManyRows,
     RowResults,
-    Rows,
     TraineeNumber,
     answer_of,
-    answer_of_rows,
-    etag,
     parsed_row,
-    run_rows,
 )
 from api.routing import router
 from api.services import Services, ServicesHere, allowed, step
@@ -44,6 +44,15 @@ routes = router("/v1/trainees", "trainees")
 CREATING = frozenset({"nominate", "substitute"})
 """The commands that are not here, because they give a new number: see `api/nominations.py`, `api/substitutions.py`."""
 
+ROW_FIELDS = frozenset({"trainee", "version"})
+SeenVersion = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=10**9,
+        description="The nomination's version that was read; the row is refused (412) if it has changed since.",
+    ),
+]
 Reader = Annotated[Caller, allowed("trainees:read")]
 NumberInPath = Annotated[TraineeNumber, Path(description="The nomination's number.")]
 
@@ -72,6 +81,9 @@ class TraineeItem(BaseModel):
     restriction: str = Field(description="Its number; always empty for hosts.")
     follow_up: str
     submitted_at: datetime
+
+
+ITEM_COLUMNS: Final = tuple(TraineeItem.model_fields)
 
 
 class TraineeOut(BaseModel):
@@ -154,19 +166,41 @@ async def filters(
     )
 
 
-@routes.get("", operation_id="list_trainees", summary="List nominations", responses=documented())
+@routes.get(
+    "",
+    operation_id="list_trainees",
+    summary="List nominations",
+    response_model=Page[TraineeItem],
+    responses=documented(),
+)
 async def list_trainees(
     caller: Reader,
     services: ServicesHere,
     window: WindowHere,
     wanted: Annotated[view.TraineeFilter, Depends(filters)],
-) -> Page[TraineeItem]:
+) -> Response:
     """The nominations that are the caller's business, by number."""
-    found = await view.page(services.pool, caller.actor, wanted, window.after, window.limit)
-    items = [TraineeItem.model_validate(row, from_attributes=True) for row in found.items]
+    # The view's columns are the answer's fields, so they go out as they are: a model for each costs more than the rest.
+    page = await _listed(caller, services, window, wanted)
+    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")
+
+
+async def read_page(
+    caller: Reader,
+    services: ServicesHere,
+    window: WindowHere,
+    wanted: Annotated[view.TraineeFilter, Depends(filters)],
+) -> Page[TraineeItem]:
+    """What `list_trainees` answers, as a model: for exports."""
+    return Page[TraineeItem].model_validate(await _listed(caller, services, window, wanted))
+
+
+async def _listed(caller: Caller, services: Services, window: Window, wanted: view.TraineeFilter) -> dict[str, Any]:
+    found = await view.page_of_columns(services.pool, caller.actor, wanted, ITEM_COLUMNS, window.after, window.limit)
     if caller.role == "host":
-        items = [each.model_copy(update={"restriction": ""}) for each in items]
-    return Page(items=items, next=next_cursor(found.next))
+        for each in found.items:
+            each["restriction"] = ""
+    return {"items": found.items, "next": next_cursor(found.next)}
 
 
 @routes.get(
@@ -174,23 +208,20 @@ async def list_trainees(
     operation_id="get_trainee",
     summary="Read one nomination",
     response_model=TraineeOut,
-    responses={304: {"description": "Unchanged since `If-None-Match`"}, **documented(404)},
+    responses=documented(404),
 )
 async def get_trainee(
     number: NumberInPath,
     caller: Reader,
     services: ServicesHere,
-    response: Response,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Any:
-    """The nomination with its person. The `ETag` is the stream's version."""
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The nomination with its person. The `ETag` begins with the stream's version."""
     found = await services.cases.trainee(number, caller)
-    tag = etag(found.version)
-    if if_none_match == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response.headers["ETag"] = tag
     shown = _shown(found, await people.show(services, found.state.person, name_is_clear=True))
-    return _for_host(shown) if caller.role == "host" else shown
+    if caller.role == "host":
+        shown = _for_host(shown)
+    return answered(services, shown, found.version, if_none_match, shows_more=True)
 
 
 def _for_host(shown: TraineeOut) -> TraineeOut:
@@ -266,16 +297,19 @@ def _event(recorded: RecordedEvent) -> EventOut:
 # ----------------------------------------------------------------------------------------------------- commands
 
 
-async def send_one(services: Services, once: Once, number: str, command: Command, row: int = 0) -> Receipt:
-    """Send a command to a nomination that is the caller's business."""
+async def send_one(
+    services: Services, once: Once, number: str, command: Command, row: int = 0, expected: Versions = ()
+) -> Receipt:
+    """Send a command to a nomination that is the caller's business; `expected` are the versions it was decided on."""
     target = await services.cases.target("trainee", number, once.caller)
-    envelope = Envelope(once.caller, once.command_id(row), once.digest, once.correlation_id)
+    envelope = Envelope(once.caller, once.command_id(row), once.digest, once.correlation_id, expected)
     return await services.commands.send(target, command, envelope)
 
 
 def row_model(command: type[Command]) -> type[BaseModel]:
-    """The command's fields with the number of the trainee whom it is for."""
-    fields: dict[str, Any] = {"trainee": (TraineeNumber, ...)}
+    """The command's fields with the number of the trainee whom it is for, and the version that it is decided on."""
+    assert not ROW_FIELDS & command.model_fields.keys(), f"a row of {command.name} has fields of its own"
+    fields: dict[str, Any] = {"trainee": (TraineeNumber, ...), "version": (SeenVersion | None, None)}
     return create_model(f"{command.__name__}Row", __base__=command, __doc__=command.__doc__, **fields)
 
 
@@ -288,23 +322,32 @@ def _add_routes(name: str, command: type[Command]) -> None:
     whose = " / ".join(roles_of("trainee", name))
     takes_nothing = not any(field.is_required() for field in command.model_fields.values())
     body = Body(default_factory=command) if takes_nothing else Body()
+    expected_here = seen("trainee", name)
 
     async def one(
         number: NumberInPath,
         services: ServicesHere,
         once: OnceHere,
         body: command = body,  # type: ignore[valid-type]
+        expected: Versions = expected_here,
     ) -> Response:
         async def run() -> Answer:
-            return answer_of(await send_one(services, once, number, cast("Command", body)))
+            return answer_of(await send_one(services, once, number, cast("Command", body), expected=expected))
 
         return await once.answer(run)
 
-    async def many(services: ServicesHere, once: OnceHere, body: Rows[row]) -> Response:  # type: ignore[valid-type]
+    async def many(
+        services: ServicesHere,
+        once: OnceHere,
+        options: OptionsHere,
+        body: ManyRows[row],  # type: ignore[valid-type]
+    ) -> Response:
+        asked = meant(once, options)
+
         async def run() -> Answer:
-            return await _run_many(services, once, command, row, body.items)
+            return await _run_many(services, asked, command, row, body.items, options)
 
-        return await once.answer(run)
+        return await asked.answer(run)
 
     routes.add_api_route(
         f"/{name}",
@@ -312,7 +355,8 @@ def _add_routes(name: str, command: type[Command]) -> None:
         methods=["POST"],
         operation_id=f"{operation}_trainees",
         summary=f"{summary} — for many",
-        description=f"{words} For up to 500 nominations at once, a result per row. Whose step it is: {whose}.",
+        description=f"{words} For up to 2,000 nominations at once, a result per row; more than 500 are carried out "
+        f"after the answer, as an operation. Whose step it is: {whose}.",
         response_model=RowResults,
         status_code=207,
         responses=documented(400, 409, 413, 415),
@@ -332,7 +376,7 @@ def _add_routes(name: str, command: type[Command]) -> None:
 
 
 async def _run_many(
-    services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any]
+    services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any], options: Options
 ) -> Answer:
     jobs: list[Job] = []
     failed: list[Failed] = []
@@ -343,17 +387,17 @@ async def _run_many(
             failed.append(Failed(index, problem))
             continue
         fields = parsed.model_dump()
-        number = fields.pop("trainee")
-        jobs.append(job_for(services, once, index, number, command.model_validate(fields)))
-    results = await run_rows(jobs)
-    return answer_of_rows([*results, *failed], services, once)
+        number, version = fields.pop("trainee"), fields.pop("version")
+        expected = () if version is None else (version,)
+        jobs.append(job_for(services, once, index, number, command.model_validate(fields), expected))
+    return await answer_of_jobs(services, once, jobs, failed, options)
 
 
-def job_for(services: Services, once: Once, index: int, number: str, command: Command) -> Job:
+def job_for(services: Services, once: Once, index: int, number: str, command: Command, expected: Versions = ()) -> Job:
     """A row's command, to be run in the lane of its trainee."""
 
     async def run() -> Receipt:
-        return await send_one(services, once, number, command, index)
+        return await send_one(services, once, number, command, index, expected)
 
     return Job(index, number, run, number)
 

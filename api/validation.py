@@ -126,14 +126,14 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, tuple[int | str, ...]]
 def _fault(error: Mapping[str, Any]) -> Fault:
     type_ = str(error["type"])
     if type_ == "json_invalid":
-        return _NOT_JSON
+        return NOT_JSON
     kind = next((kind for prefixes, kind in _KINDS if type_.startswith(prefixes)), "other")
     code, zh, remedy_en, remedy_zh = _WORDS[kind]
     message = str(error["msg"]).removeprefix("Value error, ")
     return Fault(code, f"{message}.", zh, remedy_en, remedy_zh)
 
 
-_NOT_JSON = Fault(
+NOT_JSON = Fault(
     "not_json", "The body is not JSON.", "请求体不是 JSON。", "Send JSON in UTF-8.", "请发送 UTF-8 的 JSON。"
 )
 
@@ -155,6 +155,12 @@ def unknown_parameter(name: str, known: Iterable[str]) -> Fault:
     shown = name[:NAME_LIMIT]
     words = (f"There is no query parameter `{shown}`.", f"没有查询参数“{shown}”。")
     return Fault("unknown_parameter", *words, hint_en, hint_zh, parameter=shown)
+
+
+def repeated_parameter(name: str) -> Fault:
+    """A query parameter that is given more than once and has one value."""
+    words = (f"The query parameter `{name}` is given more than once.", f"查询参数“{name}”重复。")
+    return Fault("repeated_parameter", *words, "Give it once.", "只填写一次。", parameter=name)
 
 
 def _hints(name: str, known: Iterable[str]) -> tuple[str, str]:

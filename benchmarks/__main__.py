@@ -2,9 +2,10 @@
 
 import sys
 
-from benchmarks import growth, imports, ledger, lifecycle, nominations, webhooks
+from benchmarks import api, growth, imports, ledger, lifecycle, nominations, webhooks
 
 BENCHMARKS = {
+    "api": api.main,
     "growth": growth.main,
     "imports": imports.main,
     "ledger": ledger.main,

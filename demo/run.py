@@ -6,6 +6,7 @@ webhooks and mails, and shows what became of it. Interrupted, it goes on from it
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
 import time
@@ -27,7 +28,19 @@ from api.registry import Recording, bureau_of, issue_key
 from clock import create_demo_clock
 from demo import report
 from demo.screen import Screen
-from demo.state import REPORT_FILE, Asked, KeyFile, Run, as_text, chosen_run, read, with_webhook_port, write_private
+from demo.state import (
+    KEYS_FILE,
+    REPORT_FILE,
+    Asked,
+    KeyFile,
+    Run,
+    as_text,
+    chosen_run,
+    read,
+    with_webhook_port,
+    write_private,
+)
+from domain.calendar import SHANGHAI
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from embedded.child_processes import LOOPBACK, StackError, cancelled_by, free_port
@@ -36,6 +49,7 @@ from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from migrations import migrate
 from observability import configure_logging
+from services.accounts import AccountExists, add_account
 from services.recovery import recover
 from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
 from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
@@ -45,8 +59,12 @@ from simulator.population import Population, generate
 from simulator.programme import Programme, compose
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
 from simulator.scenarios import SCENARIOS, USUAL
+from simulator.timetable import days_after, office_hour
 from simulator.watch import NotInTime
 
+ACCOUNT: Final = "bureau"
+ACCOUNT_SECRET: Final = "account bureau"  # noqa: S105 - the name that its password is kept under
+ACCOUNT_PASSWORD_BYTES: Final = 18
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLAN: Final = ROOT / "plans" / "2022-zhengzhou.yaml"
 DEFAULT_RUN: Final = Run(trainees=600, seed=2022)
@@ -57,6 +75,7 @@ PREFERRED_API_PORT: Final = 8080
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 KEY_NAMESPACE: Final = UUID("3c0a4f83-8e5e-4a0f-9a57-0b51d6f6b1c3")
+OPEN_PHASE: Final = "registration-open"
 WORKER_READY: Final = b"worker.ready"
 MILESTONES: Final = (
     "nominated",
@@ -79,6 +98,7 @@ class Options:
     exit: bool = False
     json_file: Path | None = None
     lose_temporal_at: date | None = None
+    until: date | None = None
 
 
 @dataclass(slots=True)
@@ -105,9 +125,15 @@ class Demo:
         self.run_ = chosen_run(options.state, asked, default)
         self.plan_text = _plan_text(Path(self.run_.plan) if self.run_.plan else PLAN)
         plan = load_plan(self.plan_text)
+        if options.until is not None and not plan.dates.opens <= options.until <= plan.dates.closes:
+            raise StackError(
+                f"{options.until} lies outside the campaign.",
+                f"It goes from {plan.dates.opens} to {plan.dates.closes}; name one of its days, or leave --until out.",
+            )
         self.programme: Programme = compose(plan, _population(plan, self.run_))
         self.keys = KeyFile(options.state)
         self.recovered: dict[str, Any] | None = None
+        self.account_to_tell = ""
 
     @property
     def plan(self) -> Plan:
@@ -188,9 +214,24 @@ class Demo:
                 await create_demo_clock(connection, first, self.options.speed)
             if self.keys.get(self.plan.bureau) is None:
                 self.keys.put({self.plan.bureau: await _first_key(pool, self.plan, first)})
+            await self._make_account(pool)
+
+    async def _make_account(self, pool: "asyncpg.Pool[Any]") -> None:
+        """The bureau's member of staff, told once. The password is kept first, in case the start is interrupted."""
+        kept = self.keys.get(ACCOUNT_SECRET)
+        password = kept or secrets.token_urlsafe(ACCOUNT_PASSWORD_BYTES)
+        if kept is None:
+            self.keys.put({ACCOUNT_SECRET: password})
+            self.account_to_tell = password
+        with contextlib.suppress(AccountExists):
+            await add_account(pool, ACCOUNT, self.plan.bureau, password)
 
     def _say_addresses(self, house: House) -> None:
         self.screen.say(f"API docs     {house.api_url}/docs")
+        if self.account_to_tell:
+            self.screen.say(f"Sign in      {house.api_url}/sign-in as {ACCOUNT}, password {self.account_to_tell}")
+            self.screen.say(f"             told this once; it is kept in {self.options.state / KEYS_FILE}")
+            self.account_to_tell = ""
         if house.stack.temporal_ui_url:
             self.screen.say(f"Temporal UI  {house.stack.temporal_ui_url}")
 
@@ -206,6 +247,10 @@ class Demo:
             door.counts.refused.update(read(report_file)["refused"])
         else:
             await self._play(house, door)
+        if self.options.until is not None:
+            await self._hand_over(bureau)
+            return 0
+        await self._wait_for_morning(bureau)
         outcome = await report.gather(house.settings, bureau, self.plan.id, webhooks=house.webhooks, mails=house.mails)
         await report.show(outcome, self.screen, bureau, self.plan)
         figures = {
@@ -224,6 +269,11 @@ class Demo:
             self.options.json_file.write_text(as_text(figures), encoding="utf-8")
         return self._verdict(list(report.faults(outcome, self.programme)), figures)
 
+    async def _wait_for_morning(self, bureau: Desk) -> None:
+        """The campaign ends at midnight, and what came about in the evening is mailed after the quiet hours."""
+        morning = office_hour(days_after(self.plan.dates.closes, 1))
+        await bureau.post(f"advance:{morning.isoformat()}", "/v1/clock/advance", {"until": morning.isoformat()})
+
     async def _is_over(self, bureau: Desk) -> bool:
         campaigns = await bureau.all("/v1/campaigns")
         return any(item["id"] == self.plan.id and item["phase"] == "closed" for item in campaigns)
@@ -233,7 +283,15 @@ class Demo:
         done = [milestone(deed) for deed in self.programme.every_deed() if not deed.refused_with]
         totals = {name: done.count(name) for name in MILESTONES}
         async with self.screen.progress(play, totals, whole_days(self.programme), self.plan.dates.opens):
-            await play.run(self.plan_text, partial(self._after_work, house))
+            await play.run(self.plan_text, partial(self._after_work, house), until=self.options.until)
+
+    async def _hand_over(self, bureau: Desk) -> None:
+        """Say what somebody who goes on by hand needs to begin with."""
+        now = datetime.fromisoformat((await bureau.get("/v1/clock"))["now"]).astimezone(SHANGHAI)
+        self.screen.say(f"It is {now:%Y-%m-%d, %H:%M}, and time stands still: the rest is yours.")
+        self.screen.say(f"Keys         {self.keys.path}")
+        async for each in bureau.pages("/v1/classes", campaign=self.plan.id, phase=OPEN_PHASE):
+            self.screen.say(f"Class        {each['number']} of {each['host']} ({each['project_type']}) begins today.")
 
     async def _after_work(self, house: House, day: date) -> None:
         """The day's work is done and the clock stands still: the moment for the recovery proof."""
@@ -369,9 +427,15 @@ def demo(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="On this day kill Temporal, delete its state, and recover."),
     ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Stop on this day's morning and leave the rest to you."),
+    ] = None,
 ) -> None:
     """Play a campaign to its bulletins: that of 2022 or another plan's, as it usually goes or as a named story."""
     configure_logging("demo", level="warning")
+    if until is not None and json_file is not None:
+        raise typer.BadParameter("the figures are those of a whole campaign: leave out --until or --json")
     if scenario is not None and scenario not in SCENARIOS:
         raise typer.BadParameter(f"there is no story {scenario!r}; there are: {', '.join(SCENARIOS)}")
     options = Options(
@@ -381,6 +445,7 @@ def demo(
         exit=exit_,
         json_file=json_file,
         lose_temporal_at=lose_temporal_at.date() if lose_temporal_at else None,
+        until=until.date() if until else None,
     )
     screen = Screen()
 

@@ -76,11 +76,11 @@ def with_webhook_port(directory: Path, run: Run, port: int) -> Run:
 
 
 class KeyFile:
-    """The secrets that organisations were given, in a file that only its owner may read."""
+    """The secrets that organisations were given, in the file `path`, which only its owner may read."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / KEYS_FILE
-        self._secrets: dict[str, str] = read(self._path) if self._path.exists() else {}
+        self.path = directory / KEYS_FILE
+        self._secrets: dict[str, str] = read(self.path) if self.path.exists() else {}
 
     def get(self, name: str) -> str | None:
         """The secret of this name, None if there is none yet."""
@@ -90,7 +90,7 @@ class KeyFile:
         """Keep more secrets; they are on the disk when this returns."""
         if secrets:
             self._secrets |= secrets
-            write_private(self._path, self._secrets)
+            write_private(self.path, self._secrets)
 
 
 def read(path: Path) -> dict[str, Any]:

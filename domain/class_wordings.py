@@ -141,6 +141,12 @@ CLASS_WORDINGS: dict[str, Wording] = {
         "请更正学时。",
         "Correct the units.",
     ),
+    "arrival_time_wrong": Wording(
+        "报到时间须在班级第一天开始({opens})之后、现在之前。",
+        "A trainee arrives after the class's first day began ({opens}) and not in the future.",
+        "请更正或省略报到时间。",
+        "Correct the time of arrival, or leave it out.",
+    ),
     "mark_time_wrong": Wording(
         "记录时间须在当天开始({begins})之后、现在之前。",
         "A mark is made after its day began ({begins}) and not in the future.",

@@ -65,6 +65,13 @@ PERSON_WORDINGS: dict[str, Wording] = {
         "Check the two ids.",
         "domain.md §4 (74)",
     ),
+    "answer_dated_wrong": Wording(
+        "答复日期 {said_on} 不在提名({first})与今天({today})之间。",
+        "The answer is dated {said_on}, not between the nomination ({first}) and today ({today}).",
+        "请按答复上的日期填写。",
+        "Give the date that stands on the answer.",
+        "domain.md §4 (70)",
+    ),
     "record_joined": Wording(
         "该记录已并入 {into}。",
         "This record was joined into {into}.",

@@ -3,6 +3,7 @@
 The words may hold `{names}`, filled in by `reason`. No text may be filled with personal data.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.calendar import SHANGHAI
@@ -366,6 +367,12 @@ WORDINGS: dict[str, Wording] = {
         "无需恢复。",
         "There is nothing to lift.",
     ),
+    "changed_meanwhile": Wording(
+        "当前版本为 {version},而请求基于的版本是 {expected}。",
+        "It is at version {version} by now, and the request was decided on version {expected}.",
+        "请重新读取并再次判断,然后用新的 ETag 和新的 Idempotency-Key 提交。",
+        "Read it again and decide anew; then send the new ETag, with a new Idempotency-Key.",
+    ),
     "command_reused": Wording(
         "同一 Idempotency-Key 用于不同内容。",
         "This Idempotency-Key was used for other content.",
@@ -407,6 +414,15 @@ def reason(code: str, *, field: str = "", **parts: object) -> Reason:
 def refuse(code: str, *, field: str = "", **parts: object) -> Refusal:
     """A refusal for a single reason."""
     return Refusal(reasons=(reason(code, field=field, **parts),))
+
+
+def stale_refusal(expected: Sequence[int], version: int) -> Refusal | None:
+    """The refusal of a command that was decided on another version of the stream than this one, None if it was not."""
+    if not expected or version in expected:
+        return None
+    decided_on = ", ".join(map(str, expected))
+    refusal = refuse("changed_meanwhile", version=version, expected=decided_on)
+    return refusal.model_copy(update={"facts": {"changed_meanwhile": {"version": version}}})
 
 
 def in_words(instant: datetime) -> str:

@@ -36,6 +36,7 @@ from domain.restriction_messages import (
     ObjectionWindowClosed,
     PassRestrictionDeadline,
     Record,
+    RecordBounce,
     RestrictionDropped,
     RestrictionExpired,
     RestrictionImposed,
@@ -54,6 +55,7 @@ PROCEDURE: dict[type[Command], Step] = {
     Record: Step((), ("bureau",)),
     Serve: Step(("proposed",), ("bureau", "county")),
     FailService: Step(("proposed", "served"), ("bureau", "county", "school")),
+    RecordBounce: Step(("served",), ("system",)),
     Object: Step(("served",), ("school", "county")),
     ObjectByLink: Step(("served",), ("teacher",)),
     Impose: Step(("served", "objected"), ("bureau",)),
@@ -213,6 +215,7 @@ def _deadline_in_words(state: Restriction) -> str:
 _DECIDERS: dict[type[Command], Callable[[Restriction, Any, Context], Decision | Refusal]] = {
     Serve: _serve,
     FailService: relief.fail_service,
+    RecordBounce: relief.record_bounce,
     Object: _object,
     ObjectByLink: _object,
     Impose: _impose,

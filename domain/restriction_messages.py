@@ -216,6 +216,16 @@ class FailService(Command):
     reason: Code
 
 
+class RecordBounce(Command):
+    """The mail that was to serve the notice has not reached the teacher. `until` is the end of the window that the
+    service by it began: another service stands.
+    """
+
+    name: ClassVar[str] = "record-bounce"
+    until: datetime
+    reason: Code
+
+
 class Waive(Command):
     """Let the teacher be nominated once, for one project type of one campaign, in spite of the restriction."""
 
@@ -243,5 +253,15 @@ class PassRestrictionDeadline(Command):
 
 
 COMMANDS = CommandCatalogue(
-    Record, Serve, FailService, Object, ObjectByLink, Impose, Drop, Waive, Reverse, PassRestrictionDeadline
+    Record,
+    Serve,
+    FailService,
+    RecordBounce,
+    Object,
+    ObjectByLink,
+    Impose,
+    Drop,
+    Waive,
+    Reverse,
+    PassRestrictionDeadline,
 )

@@ -23,10 +23,12 @@ from domain.plan import Plan
 from domain.refusals import in_words, refuse
 from domain.restriction_messages import (
     FailService,
+    RecordBounce,
     RestrictionDropped,
     RestrictionReversed,
     RestrictionWaived,
     Reverse,
+    ServedBy,
     ServiceFailed,
     Waive,
 )
@@ -52,11 +54,25 @@ def fail_service(state: Restriction, command: FailService, context: Context) -> 
     """The notice did not arrive: no window has run, and the school is asked to hand it over (edge case 41)."""
     if state.phase == "served" and state.objection_until is not None and context.now >= state.objection_until:
         return refuse("objection_window_passed", deadline=in_words(state.objection_until))
+    via: ServedBy = (
+        "in-person" if state.served_via == "in-person" else "school" if state.served_via == "school" else "mail"
+    )
+    return _not_served(state, via, command.reason, context)
+
+
+def record_bounce(state: Restriction, command: RecordBounce, context: Context) -> Decision | Refusal:
+    """The mail came back, maybe only after its window had ended: nobody was served by it (edge case 41)."""
+    if state.served_via != "mail" or state.objection_until != command.until:
+        return refuse("not_allowed_in_phase", phase=state.phase, command=command.name, allowed="—")
+    return _not_served(state, "mail", command.reason, context)
+
+
+def _not_served(state: Restriction, via: ServedBy, reason: str, context: Context) -> Decision:
     plan = context.facts.plan
     failed = ServiceFailed(
         by=str(context.actor),
-        via="in-person" if state.served_via == "in-person" else "school" if state.served_via == "school" else "mail",
-        reason=command.reason,
+        via=via,
+        reason=reason,
         serve_by=plan.add_working_days(context.now, plan.rules.serve_within_working_days),
     )
     data = {"restriction": context.number, "serve_by": failed.serve_by.isoformat()}

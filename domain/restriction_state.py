@@ -4,7 +4,7 @@
                                              │            └─────► reversed
                                              └─────────► dropped
 
-Service that failed goes back to proposed: no window has run.
+Service that failed goes back to proposed: no window has run, even when it had ended before the mail came back.
 """
 
 from collections.abc import Iterable
@@ -165,6 +165,7 @@ def _proceeding(state: Restriction, event: Event) -> Restriction:
                 served_on=None,
                 served_via="",
                 service_overdue=False,
+                window_closed=False,
             )
         case ObjectionFiled():
             return replace(state, phase="objected")

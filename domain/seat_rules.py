@@ -36,9 +36,9 @@ LastOffer = Annotated[date | None, BeforeValidator(_no_number)]
 class SeatRules(BaseModel):
     """seat_offer_hours: how long a waiting nomination's offer of a seat stands. reallocation_hours: how long a
     recipient may think about seats that another one leaves over. last_offer: the last useful day; None: as late as a
-    class that ends by the plan's soft end can still be attended in full. preferences: the declared order of the
-    waiting list, the first submission's time deciding among equals. deadline_on_holiday: what becomes of a selection
-    deadline that falls on a day off.
+    class that ends by the plan's soft end can still be attended in full. preferences: the order of the
+    waiting list where the plan declares none (`eligibility.priority`), the first submission deciding among equals.
+    deadline_on_holiday: what becomes of a selection deadline that falls on a day off.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +72,7 @@ def last_day_to_join(ends: date, days: int) -> date:
 
 
 def waiting_rank(plan: Plan, *, rural: bool, county: str) -> int:
-    """The place of a nomination in the plan's declared order; the smaller comes first."""
+    """The place of a nomination by the plan's preferences; the smaller comes first."""
     recipient = plan.find_recipient(county)
     meets = {"rural": rural, "project-county": recipient is not None and recipient.project_county}
     preferences = plan.seat_rules.preferences

@@ -7,6 +7,7 @@ training days and a revoked certificate; the bulletins that counted the outcome 
 
 from dataclasses import dataclass, replace
 
+from domain import calendar
 from domain.decision import ClaimRequest, Decision, Event, Notice, Refusal, Start, StreamEvents, Take
 from domain.numbers import certificate_number
 from domain.refusals import refuse
@@ -185,6 +186,9 @@ def reissue_certificate(state: Trainee, command: ReissueCertificate, context: Co
 
 def record_late_answer(state: Trainee, command: RecordLateAnswer, context: Context) -> Outcome:
     """Kept with its day and document, in whatever phase the case is; nothing else changes (edge case 70)."""
+    first, today = calendar.local_date(state.submitted_at), calendar.local_date(context.now)
+    if not first <= command.said_on <= today:
+        return refuse("answer_dated_wrong", field="/said_on", said_on=command.said_on, first=first, today=today)
     recorded = LateAnswerRecorded(
         answer=command.answer,
         said_on=command.said_on,

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from domain import fields
 from domain.decision import Command, CommandCatalogue, Event, EventCatalogue, Message
@@ -170,7 +170,7 @@ class AttendanceDeclined(Event):
 
 
 class TraineeRegistered(Event):
-    """报到 at the host."""
+    """报到 at the host. `registered_at` is when the trainee arrived, which may be before it was recorded."""
 
     type: ClassVar[str] = "trainee.registered"
     by: str
@@ -352,9 +352,10 @@ class Decline(Command):
 
 
 class Register(Command):
-    """The trainee has arrived."""
+    """The trainee has arrived. `arrived_at` is when, if it was not just now: lists are often sent in the evening."""
 
     name: ClassVar[str] = "register"
+    arrived_at: AwareDatetime | None = None
 
 
 class RecordNoShow(Command):

@@ -73,10 +73,13 @@ def completion(state: Trainee, command: Complete, context: Context) -> Outcome:
         return missed
     required = project_type.centralised_days_required
     expected = _days_expected(state, required)
+    assert state.starts is not None and state.ends is not None, "somebody in training has a class with dates"
+    held = (state.ends - state.starts).days + 1
+    if command.centralised_days > held:
+        return refuse("days_exceed_class", field="/centralised_days", days=command.centralised_days, held=held)
     days = _days_that_count(command, context)
     if days < expected:
         return refuse("centralised_days_short", field="/centralised_days", days=days, required=expected)
-    assert state.starts is not None, "somebody in training has a class with dates"
     certificate = certificate_number(context.number, state.certificates + 1)
     cycle = context.facts.plan.cycle_of(state.starts)
     completed = TrainingCompleted(

@@ -16,7 +16,9 @@ Coded = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+
 
 
 class TraineeWaitlisted(Event):
-    """候补: fit, but no seat is left. `rank` is its place in the plan's declared order, `until` the last useful day."""
+    """候补: fit, but no seat is left. `until` is the last useful day. `rank` stands before the place in the plan's
+    declared order that the nomination keeps; it is 0 where there is one, and by the plan's preferences where not.
+    """
 
     type: ClassVar[str] = "trainee.waitlisted"
     by: str

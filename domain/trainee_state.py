@@ -132,7 +132,7 @@ class Trainee:
     `class_changed`: the class is not the one that he agreed to, so he may still withdraw freely. `days_offered`: the
     centralised days of a class that was changed or holds too few, None otherwise. `leave_days` beside `leaves`: the
     first and the last day. `approver` is who gives the county's approval: the city where the county's own official
-    nominated himself.
+    nominated himself. `priority` is the place at each step of the plan's declared order, as it was recorded.
     """
 
     campaign: str
@@ -169,6 +169,7 @@ class Trainee:
     restrictions: int = 0
     rural: bool = False
     waiting_rank: int | None = None
+    priority: tuple[int, ...] = ()
     seat_line: str = ""
     substitutes: str = ""
     substituted_by: str = ""
@@ -205,6 +206,7 @@ def evolve(state: Trainee | None, event: Event) -> Trainee:
             approver="city" if event.self_nominated and event.nominated_by == "county" else "county",
             identity_review="open" if event.identity_review else "",
             rural=event.rural,
+            priority=event.grounds.priority if event.grounds is not None else (),
             # A substitute begins with the seat of whom he stands in for, and keeps a date of his own.
             timer=bool(event.substitutes),
             seat_held=bool(event.substitutes),

@@ -87,8 +87,11 @@ def register(state: Trainee, command: Register, context: Context) -> Outcome:
     opens = calendar.start_of_day(state.starts)
     if context.now < opens:
         return refuse("too_early", command=command.name, earliest=in_words(opens))
+    arrived_at = command.arrived_at or context.now
+    if not opens <= arrived_at <= context.now:
+        return refuse("arrival_time_wrong", field="/arrived_at", opens=in_words(opens))
     by = str(context.actor)
-    registered = TraineeRegistered(by=by, registered_at=context.now)
+    registered = TraineeRegistered(by=by, registered_at=arrived_at)
     if state.phase == "enrolled":
         return Decision((AttendanceConfirmed(by=by), registered))
     return Decision((registered,))

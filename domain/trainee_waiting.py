@@ -42,7 +42,8 @@ def waitlist(state: Trainee, command: Waitlist, context: Context) -> Outcome:
     until = offers_end(plan, state.project_type)
     if context.now >= until:
         return refuse("offers_ended", until=in_words(until))
-    rank = waiting_rank(plan, rural=state.rural, county=state.county)
+    # Where the nomination keeps its place in the plan's declared order, that decides, and nothing stands before it.
+    rank = 0 if state.priority else waiting_rank(plan, rural=state.rural, county=state.county)
     waiting = TraineeWaitlisted(by=str(context.actor), rank=rank, until=until)
     told = notice(context, state.school, waiting.type, project_type=state.project_type)
     # Should a seat have become free meanwhile, the line's process finds it and offers it at once.

@@ -15,12 +15,14 @@ is asked anew. So a refusal whose cause stands in its own batch is as right as i
 """
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import UUID
 
 import asyncpg
 
+from ledger import together
 from ledger.batch import prepare
 from ledger.canonical import parse_event
 from ledger.closing import named
@@ -101,6 +103,19 @@ class Ledger:
         if errors:
             raise errors[0]
         return results
+
+    async def append_together(self, appends: Sequence[Append], *, only_try: bool = False) -> list[AppendResult]:
+        """Store all of them in one transaction or none, and give an answer for each, in order.
+
+        Each is judged on what the ones before it would leave. When one is not appended, or `only_try` is set, nothing
+        is stored, and the answers say what would have been. Raises as `append` does, and TooManyTogether.
+        """
+        for append in appends:
+            self._schemas.check(append)
+        try:
+            return await together.send(self._pool, [prepare(append) for append in appends], only_try=only_try)
+        except AppendRejected as error:
+            raise _named(error) from error.__cause__
 
     async def find_command(self, command_id: UUID) -> StoredReply | None:
         """Give what was answered to a command, or None when it was never carried out."""

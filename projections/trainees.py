@@ -1,9 +1,9 @@
 """Nominations as people and processes ask for them. What an organisation asks for is limited to its own cases."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from domain.bulletin import CaseRecord
@@ -34,10 +34,10 @@ SELECT count(*) FILTER (WHERE phase = 'selected') AS assigned,
 FROM view.trainees WHERE campaign = $1 AND host = $2 AND NOT closed
 """
 _WAITING = """
-SELECT number, school, project_type, county, waiting_rank, submitted_at
+SELECT number, school, project_type, county, waiting_rank, priority, submitted_at
 FROM view.trainees WHERE campaign = $1 AND project_type = $2 AND county = $3 AND phase = 'waitlisted'
   AND (NOT $5 OR frozen_until IS NULL)
-ORDER BY waiting_rank, submitted_at, number LIMIT $4
+ORDER BY waiting_rank, priority, submitted_at, number LIMIT $4
 """
 _SEATS_IN_SUSPENSE = """
 SELECT project_type || ':' || county AS line, count(*) FILTER (WHERE phase = 'waitlisted') AS waiting,
@@ -164,13 +164,18 @@ class TraineeFilter:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRow:
-    """Somebody who waits for a seat of a line. Smaller ranks come first, then earlier first submissions (case 45)."""
+    """Somebody who waits for a seat of a line: by the plan's declared order, then by first submission (case 45).
+
+    `priority` has one number for each step of the order, the smaller first; `waiting_rank` stands before it, and is 0
+    for everybody who has such places.
+    """
 
     number: str
     school: str
     project_type: str
     county: str
     waiting_rank: int
+    priority: list[int]
     submitted_at: datetime
 
 
@@ -204,6 +209,14 @@ async def page(
 ) -> Page[TraineeRow]:
     """The viewer's nominations by number. Raises LimitOutOfRange."""
     return await query.page(database, TraineeRow, TABLE, wanted.where(viewer), key="number", after=after, limit=limit)
+
+
+async def page_of_columns(
+    database: Database, viewer: Actor, wanted: TraineeFilter, columns: Sequence[str], after: str, limit: int
+) -> Page[dict[str, Any]]:
+    """The same, of each only these columns. Raises LimitOutOfRange."""
+    where = wanted.where(viewer)
+    return await query.page_of_columns(database, columns, TABLE, where, key="number", after=after, limit=limit)
 
 
 async def count_by_phase(database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Replacing the master key and the index key while the system runs: `docs/runbooks/rotating-keys.md` has the order.
 
 The master key wraps every person's key (`ledger.vault_rotation`) and seals what else must be readable again: the
-secrets of webhook endpoints, the kept answers that showed a secret, and the keys of imported files. All of it is
-brought under the current key; beginnings of what webhook receivers answered are forgotten instead.
+secrets of webhook endpoints, the kept answers that showed a secret, the keys of imported files, and commands that wait.
+All of it is brought under the current key; beginnings of what webhook receivers answered are forgotten instead.
 """
 
 from dataclasses import dataclass
@@ -45,10 +45,19 @@ WHERE 'idempotency:' || concat_ws(E'\\n', organisation, operation, key) = $1 AND
 """
 
 _IMPORTS: Final = """
-SELECT 'nomination-import:' || id AS place, key_sealed AS sealed FROM app.nomination_imports ORDER BY 1 LIMIT $1
+SELECT kind || ':' || id AS place, key_sealed AS sealed FROM app.imports ORDER BY 1 LIMIT $1
 """
 _IMPORT_RESEALED: Final = """
-UPDATE app.nomination_imports SET key_sealed = $3 WHERE 'nomination-import:' || id = $1 AND key_sealed = $2
+UPDATE app.imports SET key_sealed = $3 WHERE kind || ':' || id = $1 AND key_sealed = $2
+"""
+
+# What was handled is sealed no more.
+_INBOX: Final = """
+SELECT 'inbox:' || command_id AS place, content_sealed AS sealed FROM app.inbox
+WHERE content_sealed IS NOT NULL ORDER BY 1 LIMIT $1
+"""
+_INBOX_RESEALED: Final = """
+UPDATE app.inbox SET content_sealed = $3 WHERE 'inbox:' || command_id = $1 AND content_sealed = $2
 """
 
 
@@ -86,6 +95,7 @@ async def rotate_master_key(
         (_FORMER, _FORMER_RESEALED),
         (_ANSWERS, _ANSWER_RESEALED),
         (_IMPORTS, _IMPORT_RESEALED),
+        (_INBOX, _INBOX_RESEALED),
     ):
         rows = await pool.fetch(secrets, MAX_SECRETS + 1)
         assert len(rows) <= MAX_SECRETS, "an installation has not that many secrets"

@@ -9,6 +9,7 @@ clear: hand it to him, and do not log it.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -59,7 +60,8 @@ WHERE recipient <> $2 AND EXISTS (SELECT FROM unnest($1::bytea[]) AS m (mark) WH
 ORDER BY position LIMIT $3
 """
 _DELIVERIES: Final = """
-SELECT outbox_id, channel, organisation, attempt, status_code, problem, first_at, at
+SELECT outbox_id, channel, organisation, attempt, status_code, problem, first_at, at, server, reply, content_digest,
+       template, recipient_sealed, bounced_at, bounce_status
 FROM app.deliveries WHERE outbox_id = ANY ($1::uuid[]) ORDER BY id LIMIT $2
 """
 _HOLDS: Final = "SELECT key, owner FROM ledger.holds WHERE starts_with(key, $1) ORDER BY key LIMIT $2"
@@ -112,6 +114,7 @@ async def export_person(
         elsewhere = await detached_books(connection)
     # Opened without a connection in hand: the vault takes one of its own, perhaps from the same pool.
     opened, personal = await _opened(vault, subject, events)
+    await _open_recipients(vault, subject, notices)
     return {
         "person": str(subject),
         "exported_at": _time(datetime.now(UTC)),
@@ -181,6 +184,13 @@ async def _notices(connection: "asyncpg.pool.PoolConnectionProxy[Any]", marks: S
                 "problem": attempt["problem"],
                 "first_at": _time(attempt["first_at"]),
                 "at": _time(attempt["at"]),
+                "server": attempt["server"],
+                "reply": attempt["reply"],
+                "content_sha256": attempt["content_digest"].hex() if attempt["content_digest"] else None,
+                "template": attempt["template"],
+                "returned_at": _time(attempt["bounced_at"]),
+                "returned_status": attempt["bounce_status"],
+                "sealed": attempt["recipient_sealed"],
             }
         )
     return [
@@ -195,6 +205,15 @@ async def _notices(connection: "asyncpg.pool.PoolConnectionProxy[Any]", marks: S
         }
         for row in rows
     ]
+
+
+async def _open_recipients(vault: Vault, subject: UUID, notices: Iterable[dict[str, Any]]) -> None:
+    """Say where letters to him went. None for what went elsewhere, or once he was erased."""
+    for delivery in (each for notice in notices for each in notice["deliveries"]):
+        sealed, delivery["recipient"] = delivery.pop("sealed"), None
+        if sealed is not None:
+            with suppress(SubjectErased):
+                (delivery["recipient"],) = (await vault.open(subject, sealed)).values()
 
 
 def _of_himself(content: dict[str, Any], marks: Sequence[bytes]) -> dict[str, Any]:

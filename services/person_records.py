@@ -8,7 +8,7 @@ recorded: an interrupted erasure is repeated and changes nothing twice.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -22,8 +22,9 @@ from domain import person
 from domain.decision import SYSTEM, Actor, Decision, Refusal
 from domain.numbers import PEOPLE, RESTRICTIONS, stream_name
 from domain.person import Person, PersonErased, Ties
-from domain.refusals import refuse
+from domain.refusals import refuse, stale_refusal
 from ledger.errors import LedgerUnavailable, SubjectErased
+from ledger.folds import Folds
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate
 from ledger.vault import ERASED_ON_REQUEST, Vault
@@ -39,13 +40,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Under which command something is recorded, by whom, and when. `digest` stands for what the caller sent."""
+    """Under which command something is recorded, by whom, and when. `digest` stands for what the caller sent,
+    `expected_versions` are those of the stream on which he has decided (any, when it is empty).
+    """
 
     command_id: UUID
     digest: str
     actor: Actor
     now: datetime
     correlation_id: str = ""
+    expected_versions: tuple[int, ...] = ()
 
 
 class PersonRecords:
@@ -56,11 +60,12 @@ class PersonRecords:
         self._ledger = ledger
         self._vault = vault
         self._checkpoints = checkpoints
+        self._folds = Folds(ledger, lambda events: person.fold(person.EVENTS.read(each) for each in events))
 
     async def find(self, id_: UUID) -> Person | None:
         """The record as its stream stands, None when there is none."""
-        recorded = await self._ledger.read_stream(PEOPLE, stream_name("person", str(id_)))
-        return person.fold(person.EVENTS.read(each) for each in recorded)
+        found = await self._folds.find(PEOPLE, stream_name("person", str(id_)))
+        return found.state if found is not None else None
 
     async def answering(self, id_: UUID) -> Person | None:
         """The record that answers for this one: itself, or the one that it was joined into."""
@@ -80,7 +85,7 @@ class PersonRecords:
             if len(known) < len(states):
                 return refuse("person_unknown")
             state = known[0]
-            decided = decide(*known)
+            decided = await self.stale(state, recording) or decide(*known)
             if isinstance(decided, Refusal):
                 # A repetition of what was done gets its answer, whatever the rules say now.
                 return state if await self._ledger.find_command(recording.command_id) else decided
@@ -88,6 +93,13 @@ class PersonRecords:
             if outcome is not None:
                 return outcome
         raise RuntimeError(f"person/{id_} keeps changing")
+
+    async def stale(self, state: Person, recording: Recording) -> Refusal | None:
+        """The refusal of a command that was decided on another version; None for one that was carried out before."""
+        refusal = stale_refusal(recording.expected_versions, state.version)
+        if refusal is not None and await self._ledger.find_command(recording.command_id) is not None:
+            return None
+        return refusal
 
     async def erase(self, id_: UUID, recording: Recording, reason: str = ERASED_ON_REQUEST) -> Person | Refusal:
         """Forget a person with all his records, or hold the request while a restriction lasts (edge case 66)."""
@@ -99,8 +111,10 @@ class PersonRecords:
         def decide(now_standing: Person) -> Decision | Refusal:
             return person.erase(now_standing, ties, by=str(recording.actor), reason=reason)
 
-        decided = decide(state)
+        decided = await self.stale(state, recording) or decide(state)
         if isinstance(decided, Decision) and isinstance(decided.events[0], PersonErased):
+            # What is destroyed must be recorded, whatever happens to the record meanwhile.
+            recording = replace(recording, expected_versions=())
             for each in state.records:
                 await self._vault.erase(each, reason)
         return await self.record(id_, decide, recording)

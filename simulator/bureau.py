@@ -67,9 +67,14 @@ def deeds(stories: Iterable[Story], bureau: str) -> Iterator[Deed]:
             body_of_no = {"reasons": list(fate.reasons)}
             yield Deed(season.city, Turn.CITY, bureau, "trainee", "reject", story.key, body_of_no)
         if fate.restriction != "none":
-            via = {"via": WAYS_OF_SERVICE[index % len(WAYS_OF_SERVICE)]}
-            yield _on_restriction(story, bureau, story.served_on, "serve", via)
+            yield _on_restriction(story, bureau, story.served_on, "serve", {"via": _way_of_service(story, index)})
             yield _decision(story, bureau, story.decided_on, OFFICERS[index % len(OFFICERS)])
+
+
+def _way_of_service(story: Story, index: int) -> str:
+    """They take turns; but who has no address is not written to."""
+    way = WAYS_OF_SERVICE[index % len(WAYS_OF_SERVICE)]
+    return "school" if way == "mail" and story.nomination.teacher.email is None else way
 
 
 def again(of: Renomination, after: Story, bureau: str, county: str) -> Iterator[Deed]:

@@ -32,7 +32,17 @@ PATIENCE_S: Final = 180.0
 
 LONGEST_PAUSE_S: Final = 1.0
 FIRST_PAUSE_S: Final = 0.05
+KEPT: Final = 202
+KEPT_KIND: Final = "command"
+"""The kind of operation of commands that are kept while a part of the system is away."""
+
 PASSING_SLUGS: Final = frozenset({"request-in-flight"})
+MAX_READINGS: Final = 5
+"""How often somebody looks again because a case has changed before his decision came."""
+
+DECISIONS: Final = frozenset({"impose", "drop"})
+"""Commands for one thing that need the version on which they were decided."""
+
 PASSING_STATUSES: Final = frozenset({429, 502, 503, 504})
 
 
@@ -48,10 +58,11 @@ class UnexpectedAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one request or to one row of many: a problem document, or what was asked for."""
+    """The answer to one request or to one row of many: a problem document, or what was asked for with its `ETag`."""
 
     status: int
     body: JSONObject
+    tag: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -97,7 +108,15 @@ class FrontDoor:
         return f"demo-{digest[:40]}"
 
     async def send(
-        self, method: str, path: str, key: str, *, action: str = "", content: bytes | None = None, media_type: str = ""
+        self,
+        method: str,
+        path: str,
+        key: str,
+        *,
+        action: str = "",
+        content: bytes | None = None,
+        media_type: str = "",
+        if_match: str = "",
     ) -> Answer:
         """One request, repeated under the same Idempotency-Key while the way to the API or behind it is broken.
 
@@ -108,6 +127,8 @@ class FrontDoor:
             headers["Content-Type"] = media_type or "application/json"
         if action:
             headers["Idempotency-Key"] = self.idempotency_key(action)
+        if if_match:
+            headers["If-Match"] = if_match
         gives_up = time.monotonic() + PATIENCE_S
         pause_s = FIRST_PAUSE_S
         while True:
@@ -116,7 +137,7 @@ class FrontDoor:
             try:
                 async with self._gate:
                     response = await self._http.request(method, path, headers=headers, content=content)
-                answer = Answer(response.status_code, _body_of(response))
+                answer = Answer(response.status_code, _body_of(response), response.headers.get("ETag", ""))
                 if answer.status not in PASSING_STATUSES and answer.slug not in PASSING_SLUGS:
                     break
                 problem = answer
@@ -130,7 +151,23 @@ class FrontDoor:
         assert answer is not None, "the loop ends with an answer"
         if answer.status >= 500:
             raise UnexpectedAnswer(f"{method} {path} ({action})", answer.status, answer.body)
+        if answer.status == KEPT and answer.body.get("kind") == KEPT_KIND:
+            operation = await self.followed(f"/v1/operations/{answer.body['id']}", key)
+            return _row_answer(operation["outcome"])
         return answer
+
+    async def followed(self, operation: str, key: str) -> JSONObject:
+        """The operation once it has ended. Raises UnexpectedAnswer when that lasts longer than PATIENCE_S."""
+        gives_up = time.monotonic() + PATIENCE_S
+        pause_s = FIRST_PAUSE_S
+        while True:
+            answer = await self.send("GET", operation, key)
+            if not answer.accepted or (answer.body["finished_at"] is None and time.monotonic() > gives_up):
+                raise UnexpectedAnswer(f"GET {operation}: no end of it", answer.status, answer.body)
+            if answer.body["finished_at"] is not None:
+                return answer.body
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
 
 def _body_of(response: httpx2.Response) -> JSONObject:
@@ -211,9 +248,19 @@ class Desk:
         self._require_refused(answer, code, f"{action}: POST {path}")
 
     async def attempt(self, action: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """Do one thing and take whatever is answered."""
+        """Do one thing and take whatever is answered. What is decided on is read first, and again if it has changed."""
         content = json.dumps(body or {}, ensure_ascii=False).encode()
-        return await self._door.send("POST", path, self._key, action=action, content=content)
+        if _command_of(path) not in DECISIONS:
+            return await self._door.send("POST", path, self._key, action=action, content=content)
+        answer = Answer(0, {})
+        for reading in range(MAX_READINGS):
+            read = await self._door.send("GET", path.rpartition("/")[0], self._key)
+            # The key of an attempt that came too late keeps that answer, so another attempt is another request.
+            name = f"{action}:{reading}" if reading else action
+            answer = await self._door.send("POST", path, self._key, action=name, content=content, if_match=read.tag)
+            if answer.slug != "changed-meanwhile":
+                return answer
+        raise UnexpectedAnswer(f"{self.organisation}: {action}: {path} keeps changing", answer.status, answer.body)
 
     async def post_rows(self, path: str, rows: Sequence[Row]) -> list[Answer]:
         """Do many things in requests of ROWS_PER_REQUEST rows, each row answered as its script says.
@@ -238,13 +285,22 @@ class Desk:
             if answer.status != 207:
                 what = f"{self.organisation}: POST {path}, {len(rows)} rows"
                 raise UnexpectedAnswer(what, answer.status, answer.body)
-            answers = [_row_answer(item) for item in answer.body["items"]]
+            answers = [_row_answer(item) for item in await self._followed(answer.body["items"])]
             if all(each.status not in PASSING_STATUSES for each in answers) or time.monotonic() > gives_up:
                 break
             await asyncio.sleep(LONGEST_PAUSE_S)
         for row, each in zip(rows, answers, strict=True):
             self._judge(path, row, each)
         return answers
+
+    async def _followed(self, items: list[JSONObject]) -> list[JSONObject]:
+        """The rows of an answer, those that were kept for later with what they came to in the end."""
+        kept = {item["operation"] for item in items if item["status"] == KEPT}
+        came_to: dict[int, JSONObject] = {}
+        for operation in kept:
+            await self._door.followed(operation, self._key)
+            came_to |= {row["index"]: row async for row in self.pages(f"{operation}/rows")}
+        return [came_to.get(item["index"], item) if item["status"] == KEPT else item for item in items]
 
     def _judge(self, path: str, row: Row, answer: Answer) -> None:
         what = f"{row.action}: a row of POST {path}"

@@ -78,8 +78,8 @@ class Play:
         self.done: Counter[str] = Counter()
         """Deeds done so far, by `milestone`."""
 
-    async def run(self, plan_text: str, after_work: AfterWork) -> None:
-        """Play the campaign to its end. Raises UnexpectedAnswer or NotInTime."""
+    async def run(self, plan_text: str, after_work: AfterWork, *, until: date | None = None) -> None:
+        """Play the campaign to its end, or to 09:00 of the day `until`. Raises UnexpectedAnswer or NotInTime."""
         await self._open(plan_text)
         self._next_date = _deadline(await watch.there(self._bureau, f"/v1/campaigns/{self._plan.id}"))
         now = str((await self._bureau.get("/v1/clock"))["now"])
@@ -87,6 +87,9 @@ class Play:
         speed = {"days_per_second": self._speed}
         await self._bureau.post(f"speed:{self._speed}:{now}", "/v1/clock/speed", speed)
         for day in self._programme.days():
+            if until is not None and day >= until:
+                await self._let_pass(office_hour(day))
+                return
             await self._play_day(day, after_work)
 
     async def _play_day(self, day: date, after_work: AfterWork) -> None:

@@ -83,7 +83,7 @@ class WebhookReceiver:
         self._socket = socket.create_server((LOOPBACK, port))
         app = Starlette(routes=[Route("/webhooks/{organisation}", self._receive, methods=["POST"])])
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
-        self._server = _Server(config)
+        self._server = ListeningServer(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():
@@ -160,7 +160,7 @@ class WebhookReceiver:
         return payload
 
 
-class _Server(uvicorn.Server):
+class ListeningServer(uvicorn.Server):
     """Leaves signals to the program that it is a part of."""
 
     @contextlib.contextmanager
@@ -170,12 +170,15 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
-    """A mail that arrived; `recipient` is the address that the sender named to the server."""
+    """A mail that arrived; `recipient` is the address that the sender named to the server, `sender` the one where it
+    wants the mail back that cannot be delivered.
+    """
 
     recipient: str
     message_id: str
     subject: str
     text: str
+    sender: str = ""
 
 
 class MailReceiver:
@@ -184,6 +187,7 @@ class MailReceiver:
     def __init__(self) -> None:
         self._server: asyncio.Server | None = None
         self._refuse: dict[str, str] = {}
+        self._refuse_content: dict[str, str] = {}
         self.mails: deque[ReceivedMail] = deque(maxlen=KEPT_MAX)
         self.accepted: Counter[tuple[str, str]] = Counter()
         """How often each (recipient, Message-ID) was accepted; more than once is a repetition."""
@@ -217,6 +221,10 @@ class MailReceiver:
         """Answer so to mails for `recipient` from now on; an empty answer takes them again."""
         self._refuse[recipient] = answer
 
+    def refuse_content(self, recipient: str, answer: str) -> None:
+        """Take `recipient`, and answer so to what is in the mail; an empty answer takes it again."""
+        self._refuse_content[recipient] = answer
+
     @property
     def duplicates(self) -> int:
         """How many mails arrived that had been taken before."""
@@ -242,6 +250,9 @@ class MailReceiver:
     async def handle_DATA(  # noqa: N802 - the library calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
+        answers = [self._refuse_content.get(str(each), "") for each in envelope.rcpt_tos]
+        if any(answers):
+            return next(filter(None, answers))
         content = envelope.content
         assert isinstance(content, bytes), "the server was not asked to decode"
         message = message_from_bytes(content, policy=policy.default)
@@ -249,7 +260,8 @@ class MailReceiver:
         body = message.get_body(("plain",))
         text = body.get_content().replace("\r\n", "\n") if body is not None else ""
         for recipient in envelope.rcpt_tos:
-            mail = ReceivedMail(str(recipient), str(message["message-id"]), str(message["subject"]), text)
+            named = (str(recipient), str(message["message-id"]), str(message["subject"]))
+            mail = ReceivedMail(*named, text, str(envelope.mail_from))
             self.mails.append(mail)
             self.accepted[mail.recipient, mail.message_id] += 1
         return TAKEN

@@ -32,6 +32,14 @@ def column_letters(index: int) -> str:
     return letters
 
 
+def column_index(letters: str) -> int:
+    """The inverse of `column_letters`: `A` → `0`, `AA` → `26`."""
+    number = 0
+    for letter in letters:
+        number = number * _LETTERS + ord(letter) - ord("A") + 1
+    return number - 1
+
+
 def address(row: int, column: int) -> str:
     """`5`, `2` → `C5`; rows from 1 as they are shown, columns from 0."""
     return f"{column_letters(column)}{row}"

@@ -16,10 +16,22 @@ _WORDS: Final[dict[str, tuple[str, str, str, str]]] = {
         "请在表格软件中打开并另存为 XLSX 或 CSV。",
     ),
     "file_encrypted": (
-        "The file is protected by a password, or is of the old format XLS.",
-        "文件设有打开密码，或为旧的 XLS 格式。",
-        "Remove the password and save it as XLSX.",
-        "请取消密码并另存为 XLSX。",
+        "The file is protected by a password.",
+        "文件设有打开密码。",
+        "Remove the password and save it anew.",
+        "请取消密码后另存。",
+    ),
+    "file_old_format": (
+        "The file is of the old format XLS.",
+        "文件为旧的 XLS 格式。",
+        "Save it as XLSX.",
+        "请另存为 XLSX。",
+    ),
+    "file_has_macros": (
+        "The file holds macros (XLSM).",
+        "文件含有宏（XLSM）。",
+        "Save it as XLSX, which holds none.",
+        "请另存为不含宏的 XLSX。",
     ),
     "file_unpacks_too_large": (
         "Unpacked, the file is larger than is accepted.",

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from spreadsheets.cells import MAX_TEXT, from_csv, text_of
+from spreadsheets.cells import MAX_TEXT, column_index, from_csv, text_of
 from spreadsheets.errors import SpreadsheetError
 from spreadsheets.table import TITLE_ROWS, Grid, Headings, Row, Table, find_table, known_headings
 
@@ -26,15 +26,19 @@ MAX_SHEET_ROWS: Final = 100_000
 """Rows of a sheet, blank ones among them."""
 
 MAX_MERGED_CELLS: Final = 200_000
+MAX_FORMULAS: Final = 100_000
 SNIFFED_BYTES: Final = 8_192
 DELIMITERS: Final = ",\t;，"
 
 _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
+_ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+_MACROS: Final = "vbaproject.bin"
 _SEPARATOR_LINE: Final = re.compile(r"\A\ufeff?sep=(.)\r?\n", re.IGNORECASE)
 _ROW_TAG: Final = re.compile(rb"<(?:\w+:)?row\b[^>]*>")
 _ROW_NUMBER: Final = re.compile(rb"\br=[\"'](\d+)[\"']")
 _ROW_HIDDEN: Final = re.compile(rb"\bhidden=[\"'](?:1|true)[\"']")
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?c\b[^>]*\br=[\"']([A-Z]{1,3})(\d{1,7})[\"'][^>]*>\s*<(?:\w+:)?f\b")
 _MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
@@ -44,7 +48,8 @@ def kind_of(content: bytes) -> str:
     if not content.strip():
         raise SpreadsheetError("file_empty")
     if content.startswith(_OLE):
-        raise SpreadsheetError("file_encrypted")
+        # What Excel encrypts becomes a part of this name within the container that the old format is, too.
+        raise SpreadsheetError("file_encrypted" if _ENCRYPTED in content else "file_old_format")
     return "xlsx" if content.startswith(_ZIP) else "csv"
 
 
@@ -140,6 +145,8 @@ def _checked_archive(content: bytes) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         parts = archive.infolist()
+        if any(part.filename.lower().endswith(_MACROS) for part in parts):
+            raise SpreadsheetError("file_has_macros")
         if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED_BYTES:
             raise SpreadsheetError("file_unpacks_too_large")
         left = MAX_UNPACKED_BYTES
@@ -168,7 +175,8 @@ def _sheet_grid(sheet: CalamineSheet, archive: zipfile.ZipFile) -> Grid:
     rows: list[Row] = []
     for number, each in enumerate(cells, start=first_row + 1):
         _add(rows, number, each)
-    return Grid("xlsx", rows, sorted(_hidden_rows(archive, sheet.name)), sheet=sheet.name)
+    xml = _xml_of(archive, sheet.name)
+    return Grid("xlsx", rows, sorted(_hidden_rows(xml)), sheet=sheet.name, formulas=sorted(_formulas(xml)))
 
 
 def _spread(cells: list[list[str]], sheet: CalamineSheet, first_row: int) -> None:
@@ -186,15 +194,25 @@ def _spread(cells: list[list[str]], sheet: CalamineSheet, first_row: int) -> Non
                 row[column] = value
 
 
-def _hidden_rows(archive: zipfile.ZipFile, sheet: str) -> Iterator[int]:
+def _hidden_rows(xml: bytes) -> Iterator[int]:
     """The numbers of the rows that the spreadsheet does not show, by a filter or by hand."""
-    path = _path_of(archive, sheet)
-    if path is None:
-        return
-    for tag in _ROW_TAG.finditer(archive.read(path)):
+    for tag in _ROW_TAG.finditer(xml):
         number = _ROW_NUMBER.search(tag.group())
         if number and _ROW_HIDDEN.search(tag.group()):
             yield int(number.group(1))
+
+
+def _formulas(xml: bytes) -> Iterator[tuple[int, int]]:
+    """The cells that hold a formula, as row and column: what they show depends on who has opened the file last."""
+    for count, cell in enumerate(_FORMULA.finditer(xml)):
+        if count == MAX_FORMULAS:
+            raise SpreadsheetError("file_unpacks_too_large")
+        yield int(cell.group(2)), column_index(cell.group(1).decode())
+
+
+def _xml_of(archive: zipfile.ZipFile, sheet: str) -> bytes:
+    path = _path_of(archive, sheet)
+    return archive.read(path) if path is not None else b""
 
 
 def _path_of(archive: zipfile.ZipFile, sheet: str) -> str | None:

@@ -28,7 +28,10 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What stands on a sheet, without blank rows. `kind` is xlsx or csv; what it does not have is empty."""
+    """What stands on a sheet, without blank rows. `kind` is xlsx or csv; what it does not have is empty.
+
+    `formulas` are the cells whose value was computed, as row (from 1) and column (from 0).
+    """
 
     kind: str
     rows: list[Row]
@@ -36,6 +39,7 @@ class Grid:
     sheet: str = ""
     encoding: str = ""
     delimiter: str = ""
+    formulas: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class Table:
             "encoding": grid.encoding,
             "delimiter": grid.delimiter,
             "hidden": grid.hidden,
+            "formulas": grid.formulas,
             "heading_row": self.heading_row,
             "columns": self.columns,
             "ignored": self.ignored,
@@ -96,7 +101,8 @@ class Table:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Table":
         others, rows = ([(number, cells) for number, cells in data[name]] for name in ("others", "rows"))
-        grid = Grid(data["kind"], [], data["hidden"], data["sheet"], data["encoding"], data["delimiter"])
+        formulas = [(row, column) for row, column in data["formulas"]]
+        grid = Grid(data["kind"], [], data["hidden"], data["sheet"], data["encoding"], data["delimiter"], formulas)
         return cls(grid, data["heading_row"], data["columns"], data["ignored"], others, rows)
 
 

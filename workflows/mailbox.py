@@ -2,6 +2,7 @@
 
     wake ─► deliver a batch ─┬─► nothing left ─► ended (the next wake starts it again)
                ▲             ├─► more left ────► the next batch
+               │             ├─► held ─────────► waits for the end of the quiet hours, or until there is something new
                │             └─► failed ───────► waits by the schedule, or until there is something new
                └───────────────────────────────────────────┘
 
@@ -47,6 +48,8 @@ JITTER = 0.1
 """Up to this part of a wait is added to it by chance, so that receivers that failed together are not met together."""
 PAUSE = timedelta(seconds=5)
 """Something new is a reason to try before the schedule does, but not sooner than this after the last failure."""
+QUIET_PAUSE = timedelta(milliseconds=10)
+"""So long at least is waited for a morning: a clock that stands still, as the demo's, is not asked without a pause."""
 BATCHES_PER_RUN = 200
 """Then the workflow continues as new, long before its history grows large."""
 BATCH_TIMEOUT = timedelta(minutes=10)
@@ -73,6 +76,7 @@ class Mailbox:
         self._paused = ""
         self._resumed = False
         self._next_attempt: datetime | None = None
+        self._held = ""
 
     @workflow.signal(description="There are new notices for this organisation.")
     def wake(self) -> None:
@@ -145,6 +149,9 @@ class Mailbox:
                 await self._rest(result)
                 continue
             self._attempt, self._next_attempt = 0, None
+            if result.held and (result.left <= result.held or not result.delivered):
+                await self._wait_for_morning(result)
+                continue
             if not result.left and not self._woken:
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._woken:
@@ -172,13 +179,27 @@ class Mailbox:
             cause = error.cause.type if isinstance(error.cause, ApplicationError) else type(error.cause).__name__
             # How many are left is not known; that the mailbox was started means that there is at least one.
             result = BatchResult(delivered=0, left=max(self._left, 1), problem=f"deliver_batch failed ({cause})")
-        if not result.problem and result.left and not result.delivered:
+        if not result.problem and result.left and not result.delivered and not result.held:
             # Without this a notice that nothing can be done about would be tried without a pause, for ever.
             result = result.model_copy(update={"problem": "nothing could be delivered"})
         self._left, self._last_problem = result.left, result.problem
         self._paused = "" if self._resumed else result.paused
         self._problems = result.problems
+        self._held = ""
+        if result.held:
+            self._held = f"{result.held} wait until {result.held_until}, quiet hours"
         return result
+
+    async def _wait_for_morning(self, result: BatchResult) -> None:
+        """Wait until the quiet hours are over. Something new is looked at before: it may be urgent, or for webhooks."""
+        self._show()
+        rest = f"{self._organisation} · {self._held}"
+        try:
+            await workflow.wait_condition(
+                lambda: self._woken, timeout=_until_morning(result), timeout_summary=_short(rest)
+            )
+        except TimeoutError:
+            return
 
     async def _stay_paused(self) -> None:
         """Wait until it is resumed, or until so much has happened meanwhile that a new run is due."""
@@ -199,6 +220,9 @@ class Mailbox:
         earliest = now + max(PAUSE, timedelta(seconds=result.retry_after_seconds or 0))
         try:
             remaining = self._next_attempt - now
+            if result.held:
+                # What only waits for the morning does not wait for the next attempt of another way.
+                remaining = min(remaining, _until_morning(result))
             await workflow.wait_condition(lambda: self._woken, timeout=remaining, timeout_summary=_short(rest))
         except TimeoutError:
             return
@@ -218,12 +242,18 @@ class Mailbox:
             lines.append(f"- next attempt: number {self._attempt + 1}")
             if self._next_attempt is not None:
                 lines[-1] += f", by {self._next_attempt:%Y-%m-%d %H:%M:%S} UTC"
+        if self._held:
+            lines.append(f"- {self._held}")
         others = [each for each in self._problems if each != self._last_problem]
         if others:
             lines += ["", "Other ways that failed:", *(f"- {each}" for each in others)]
         if self._paused:
             lines[1:1] = [f"- **paused** {self._paused}", "- to go on: Update `resume`"]
         workflow.set_current_details("\n".join(lines))
+
+
+def _until_morning(result: BatchResult) -> timedelta:
+    return max(timedelta(seconds=result.held_seconds or 0), QUIET_PAUSE)
 
 
 def _short(text: str) -> str:

@@ -55,13 +55,15 @@ class CommandMessage(WorkflowMessage):
     """A command for a process, as the argument of the Update that has the command's name.
 
     The Update's id is the command's id. `body` is the command's fields as JSON; `digest` is the hex SHA-256 of what
-    the caller sent, so that one id is never used for two contents.
+    the caller sent, so that one id is never used for two contents. `expected_versions` are those of the stream on
+    which the sender has decided; empty when any will do.
     """
 
     actor: Actor
     body: dict[str, Any]
     digest: str
     correlation_id: str = ""
+    expected_versions: tuple[int, ...] = ()
 
 
 class Receipt(WorkflowMessage):
@@ -156,7 +158,8 @@ class DeliverBatch(WorkflowMessage):
 class BatchResult(WorkflowMessage):
     """What `deliver_batch` did. `problem` names the failure that stopped it, without personal data.
 
-    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped.
+    `problems` names every failing way. `paused` says by whom, when and why the mailbox was stopped. `held` notices wait
+    for nothing but the end of the quiet hours: `held_until` in words, in `held_seconds` of real time.
     """
 
     delivered: int
@@ -165,6 +168,9 @@ class BatchResult(WorkflowMessage):
     retry_after_seconds: float | None = None
     problems: tuple[str, ...] = ()
     paused: str = ""
+    held: int = 0
+    held_until: str = ""
+    held_seconds: float | None = None
 
 
 LONG_NUMBER = 7

@@ -61,6 +61,10 @@ class RestrictionWorkflow(ProcessWorkflow):
     async def fail_service(self, message: CommandMessage) -> Receipt:
         return await self.handle("fail-service", message)
 
+    @workflow.update(name="record-bounce", description="The mail that was to serve the notice came back (退信).")
+    async def record_bounce(self, message: CommandMessage) -> Receipt:
+        return await self.handle("record-bounce", message)
+
     @workflow.update(name="waive", description="Let the teacher be nominated once in spite of it (豁免).")
     async def waive(self, message: CommandMessage) -> Receipt:
         return await self.handle("waive", message)

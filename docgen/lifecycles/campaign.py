@@ -22,6 +22,7 @@ from domain.campaign import (
 )
 from domain.campaign_amendments import HostCases, HostRemoved, OffersEnded, RemoveHost, Reopen
 from domain.decision import Command, Context, Decision, Event, Refusal, Step
+from domain.seat_rules import offers_end
 
 PHASES: Final = {
     "selecting": Label("遴选中", "selecting"),
@@ -96,6 +97,7 @@ SITUATIONS: Final = (
     _at(THE_PLAN.selection_deadline("city"), COUNTIES_CLOSED, "市级截止", "the city's cut-off has come"),
     _at(THE_PLAN.selection_deadline("city"), CITY_CLOSED, "逾期者待通知", "who missed the cut-off is to be reached"),
     _at(on(9, 20), TRAINING),
+    _at(offers_end(THE_PLAN, "gp5"), TRAINING, "候补截止", "the last useful day of a seat has passed"),
     _at(on(9, 20), (*TRAINING, REMOVED), "受训者待改派", "a removed host's trainees are to be reached"),
     _at(
         on(9, 20),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from docgen.lifecycles.exploring import NOT_YET, Label, Lifecycle, View, attempts_of, phase_of
 from docgen.lifecycles.plan import ACTORS, NUMBER
-from docgen.lifecycles.trainee_situations import CLASS, ENDS, OTHER_CLASS, PERSON, RESTRICTION, SITUATIONS
+from docgen.lifecycles.trainee_situations import CLASS, OTHER_CLASS, PERSON, RESTRICTION, SITUATIONS
 from domain import trainee
 from domain.decision import Command
 from domain.trainee_class_messages import ChangeClass, FollowClass
@@ -169,7 +169,7 @@ EXAMPLES: Final[tuple[Command, ...]] = (
         for becomes in ("in-training", "completed", "not-completed", "excused", "absent")
     ),
     ReissueCertificate(reason="name", document="letter 10"),
-    RecordLateAnswer(answer="completed", said_on=ENDS, document="letter 11"),
+    RecordLateAnswer(answer="completed", said_on=date(2022, 8, 26), document="letter 11"),
 )
 VIEWS: Final = (
     View(

@@ -205,6 +205,11 @@ def _with_class(training_class: TrainingClass) -> Facts:
     return replace(KNOWN, training_class=training_class)
 
 
+def _without_task(*after_registration: Event) -> tuple[Event, ...]:
+    """The same for a project type that has no follow-up task."""
+    return (NO_TASK[0], *after_registration[1:])
+
+
 def _nominated(**changes: object) -> tuple[Event, ...]:
     return (NOMINATED.model_copy(update=changes),)
 
@@ -307,6 +312,15 @@ SITUATIONS: Final = (
     _at(10, 12, 2, IN_TRAINING),
     _at(10, 12, 2, (*IN_TRAINING, LEAVE), "已请假", "leave was requested"),
     _at(10, 12, 2, IN_TRAINING, "班次有变", "its class was changed", _with_class(MOVED)),
+    _at(
+        10,
+        12,
+        2,
+        IN_TRAINING,
+        "班次取消",
+        "its class was cancelled",
+        _with_class(a_class(ClassCancelled(by="host:h001", reason="flood"))),
+    ),
     _at(10, 16, 2, IN_TRAINING, "最后一天", "on the last day"),
     _at(10, 16, 2, NO_TASK, "最后一天,无跟踪任务", "on the last day, without a follow-up task"),
     _at(10, 12, 2, ABSENT),
@@ -324,6 +338,18 @@ SITUATIONS: Final = (
         18,
         2,
         (*IN_TRAINING, TrainingNotCompleted(by="host:h001", reasons=("attendance",), restriction=RESTRICTION)),
+    ),
+    *(
+        _at(10, 18, 2, _without_task(*before), "无跟踪任务", "without a follow-up task")
+        for before in (
+            ABSENT,
+            (*ABSENT, AbsenceExcused(by="county:410181", reason="hospital", document="d")),
+            (*IN_TRAINING, TraineeDismissed(by="host:h001", reason="r", evidence="e", restriction=RESTRICTION)),
+            (
+                *IN_TRAINING,
+                TrainingNotCompleted(by="host:h001", reasons=("attendance",), restriction=RESTRICTION),
+            ),
+        )
     ),
     _at(10, 18, 2, (*NO_TASK, COMPLETED)),
     _at(11, 1, 2, FOLLOWING_UP),

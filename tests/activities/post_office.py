@@ -16,6 +16,7 @@ from activities.email import Mailer, MailServer
 from activities.institution_book import InstitutionBook
 from activities.mailbox import MailboxActivities
 from activities.mailbox_orders import MailboxOrders
+from activities.return_path import ReturnPaths
 from activities.webhooks import WebhookSender
 from clock import SystemClock
 from ledger.store import Ledger
@@ -29,6 +30,7 @@ from workflows.messages import BatchResult, DeliverBatch
 MASTER_KEY = bytes(range(32))
 INDEX_KEY = bytes(range(32, 64))
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+RETURN_PATHS = ReturnPaths("bounces@example.org", bytes(range(64, 96)))
 NOW = datetime(2022, 9, 20, 1, 30, tzinfo=UTC)
 CAMPAIGN = "2022-test"
 NUMBERS = count(1)
@@ -91,6 +93,11 @@ class PostOffice:
         await self._append(StreamWrite("people", f"person/{subject.id}", 0, (event,)))
         return subject.id
 
+    async def change_person(self, person: UUID, **fields: str) -> None:
+        """Correct a teacher's record."""
+        event = NewEvent("person.corrected", {"sealed": await self.vault.seal(person, fields)})
+        await self._append(StreamWrite("people", f"person/{person}", 1, (event,)))
+
     async def tell(
         self,
         organisation: str,
@@ -145,20 +152,22 @@ async def open_post_office(database_url: str, faults: Faults | None = None) -> A
     webhooks, mails = WebhookReceiver(faults), MailReceiver()
     await webhooks.start()
     await mails.start()
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=6) as pool, Ledger(pool) as ledger:
-        vault = Vault(pool, MASTER_KEY, INDEX_KEY)
-        activities = MailboxActivities(
-            pool,
-            people=ledger,
-            vault=vault,
-            webhooks=WebhookSender(allow_loopback=True),
-            mailer=Mailer(MailServer(mails.host, mails.port, "xunji@example.org")),
-            open_secret=partial(open_secret, MASTER_KEY),
-            seal=SecretsBox(MASTER_KEY).seal,
-            book=InstitutionBook(ledger),
-            clock=SystemClock(),
-        )
-        orders = MailboxOrders(pool, InstitutionBook(ledger), SystemClock())
-        yield PostOffice(pool, ledger, vault, webhooks, mails, activities, orders)
-    await mails.stop()
-    await webhooks.stop()
+    try:
+        async with asyncpg.create_pool(database_url, min_size=1, max_size=6) as pool, Ledger(pool) as ledger:
+            vault = Vault(pool, MASTER_KEY, INDEX_KEY)
+            activities = MailboxActivities(
+                pool,
+                people=ledger,
+                vault=vault,
+                webhooks=WebhookSender(allow_loopback=True),
+                mailer=Mailer(MailServer(mails.host, mails.port, "xunji@example.org", RETURN_PATHS)),
+                open_secret=partial(open_secret, MASTER_KEY),
+                seal=SecretsBox(MASTER_KEY).seal,
+                book=InstitutionBook(ledger),
+                clock=SystemClock(),
+            )
+            orders = MailboxOrders(pool, InstitutionBook(ledger), SystemClock())
+            yield PostOffice(pool, ledger, vault, webhooks, mails, activities, orders)
+    finally:
+        await mails.stop()
+        await webhooks.stop()

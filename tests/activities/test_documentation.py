@@ -9,7 +9,7 @@ import pytest
 import yaml
 from standardwebhooks import WebhookVerificationError
 
-from activities import asked, letters, mailbox, outbox, webhooks
+from activities import asked, letters, mailbox, outbox, ways, webhooks
 from tests.activities.post_office import SECRET, PostOffice
 from workflows.mailbox import JITTER, PAUSE, SCHEDULE
 
@@ -60,6 +60,6 @@ def test_the_numbers_of_the_page_are_the_numbers_of_the_code() -> None:
     assert f"at most every {PAUSE.seconds} s" in page
     assert f"within {webhooks.TIMEOUT_S:.0f} seconds" in page
     assert webhooks.RETRY_AFTER_MAX_S == 3600
-    assert sum(SCHEDULE, start=SCHEDULE[0]) == mailbox.GIVE_UP_AFTER
+    assert sum(SCHEDULE, start=SCHEDULE[0]) == ways.GIVE_UP_AFTER
     assert mailbox.ENDPOINT_GIVE_UP_AFTER.days == asked.GIVE_UP_AFTER.days == 5 and "for five days" in page
-    assert outbox.NOTICES_PER_BATCH == 100
+    assert f"(up to {outbox.NOTICES_PER_BATCH} notices)" in page and outbox.NOTICES_PER_BATCH == 500

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from activities import email
-from activities.email import REFUSED, Mail, Mailed, Mailer, MailServer
+from activities.channels import REFUSED, Sent
+from activities.email import Mail, Mailer, MailServer
 from simulator.receivers import MailReceiver
 
 ID = UUID("0199e6b2-0000-7000-8000-000000000001")
@@ -32,7 +33,7 @@ def mailer(receiver: MailReceiver) -> Mailer:
 
 async def test_a_mail_arrives_whole_with_its_own_id(receiver: MailReceiver) -> None:
     async with mailer(receiver).session() as session:
-        assert await session.send(mail()) == Mailed(status_code=250)
+        assert await session.send(mail()) == Sent(status_code=250)
     (received,) = receiver.mails
     assert received.message_id == f"<{ID}@bureau.example.org>"
     assert received.subject == "开班通知"
@@ -50,12 +51,12 @@ async def test_the_same_mail_twice_is_known_by_its_id(receiver: MailReceiver) ->
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        ("550 no such mailbox", Mailed(550, REFUSED, of_recipient=True)),
-        ("452 full", Mailed(452, "the recipient was put off (452)", of_recipient=True)),
+        ("550 no such mailbox", Sent(550, REFUSED, of_recipient=True)),
+        ("452 full", Sent(452, "the recipient was put off (452)", of_recipient=True)),
     ],
 )
 async def test_a_refused_recipient_is_told_from_one_put_off_and_the_next_mail_goes(
-    receiver: MailReceiver, answer: str, outcome: Mailed
+    receiver: MailReceiver, answer: str, outcome: Sent
 ) -> None:
     receiver.refuse("teacher@example.org", answer)
     async with mailer(receiver).session() as session:
@@ -79,6 +80,28 @@ async def test_what_is_no_address_is_refused(receiver: MailReceiver, address: st
     async with mailer(receiver).session() as session:
         assert (await session.send(mail(to=address))).refused
     assert not receiver.mails
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reply"),
+    [
+        (
+            "554 5.7.1 <teacher@example.org>: looks like junk to Teacher",
+            Sent(554, REFUSED, of_recipient=True),
+            "5.7.1 <…>: looks like junk to …",
+        ),
+        ("451 4.7.1 greylisted", Sent(451, "the mail server answered 451"), ""),
+    ],
+)
+async def test_a_mail_that_is_refused_for_good_holds_up_no_other_and_one_put_off_is_no_refusal(
+    receiver: MailReceiver, answer: str, outcome: Sent, reply: str
+) -> None:
+    receiver.refuse_content("teacher@example.org", answer)
+    async with mailer(receiver).session() as session:
+        sent = await session.send(mail())
+        assert (sent, sent.reply) == (outcome, reply)
+        assert await session.send(mail(to="another@example.org")) == Sent(status_code=250)
+    assert [each.recipient for each in receiver.mails] == ["another@example.org"]
 
 
 async def test_a_line_break_in_a_subject_adds_no_header(receiver: MailReceiver) -> None:

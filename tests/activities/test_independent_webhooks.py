@@ -5,49 +5,23 @@ with the reason and CI fails.
 """
 
 import json
-import os
-import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from tests.activities.post_office import SECRET, PostOffice
 from tests.activities.test_asked import OTHER_SECRET, ask_for_test, rotate
+from tests.go_programs import built
 
 PROGRAM = Path(__file__).parent.parent / "independent" / "webhooks"
 OLDEST_GO = (1, 21)
 
 
-def not_here(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def verifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    go = shutil.which("go")
-    if go is None:
-        not_here("Go is not installed (Debian: apt install golang-go)")
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-        return subprocess.run(
-            [go, *arguments], cwd=PROGRAM, env=environment, capture_output=True, text=True, check=False
-        )
-
-    version = run("env", "GOVERSION").stdout.strip().removeprefix("go")
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GO:
-        pytest.skip(f"the library needs Go {OLDEST_GO[0]}.{OLDEST_GO[1]}; this is Go {version}")
-    fetched = run("mod", "download")
-    if fetched.returncode:
-        not_here(f"Go's modules cannot be had: {fetched.stderr.strip()[-300:]}")
-    program = tmp_path_factory.mktemp("independent") / "webhooks"
-    made = run("build", "-o", str(program), ".")
-    assert made.returncode == 0, made.stderr
-    return program
+    return built(PROGRAM, tmp_path_factory.mktemp("independent"), OLDEST_GO)
 
 
 def verify(program: Path, secret: str, messages: list[dict[str, Any]]) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+import jinja2
 import pytest
 import yaml
 
@@ -117,6 +118,24 @@ def test_a_handover_says_what_the_teacher_must_be_told() -> None:
     assert "通过学校或区县教育局提出异议" in text
     assert "zz22-410122-00009-r1  截至：2022-10-31 24:00" in text
     assert "现有以下通知" not in text
+
+
+@pytest.mark.parametrize("type_", sorted(WORDS["notices"]))
+def test_every_kind_of_notice_is_written_in_both_languages(type_: str) -> None:
+    data: dict[str, Any] = dict.fromkeys(WORDS["fields"], "x")
+    letter = letters.digest("某校", [notice(type_, **data)], [notice(type_, **data)], endpoint_disabled=True)
+    for language, (title_begins, title_ends) in (("zh", "【】"), ("en", "[]")):
+        title = f"{title_begins}{WORDS['notices'][type_][language]}{title_ends}"
+        assert letter.text.count(title) == 2, "as a notice, and as one that is to be handed over"
+        for name, words in WORDS["fields"].items():
+            assert words[language] in letter.text or name == "trainee", name
+    assert "{{" not in letter.text
+    assert "None" not in letter.text
+
+
+def test_a_template_that_names_what_is_not_there_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError):
+        letters._render("digest.zh.txt", organisation="某校")
 
 
 def test_values_are_shown_as_people_write_them() -> None:

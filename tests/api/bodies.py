@@ -5,8 +5,8 @@ from typing import Any
 from api.permissions import ProcessWithCommands, commands_of_people
 from api.routing import KeyRoute
 from spreadsheets.writing import XLSX
-from tests.api.front_door import API, COUNTY, OTHER_SCHOOL
-from tests.api.nomination_files import as_file, row
+from tests.api.front_door import API, COUNTY, HOST, OTHER_SCHOOL
+from tests.api.nomination_files import as_file, as_text, row
 from tests.api.nominations import nomination
 from tests.api.test_permissions import UUID_TEXT, body_of
 from tests.api.test_quotas import BODIES as QUOTA_BODIES
@@ -33,6 +33,10 @@ def request_for(api: API, route: KeyRoute, trainee: str) -> dict[str, Any]:
             "headers": {"Content-Type": XLSX},
             "params": {"campaign": api.plan.id},
         }
+    if operation in _ABOUT_A_CLASS:
+        about: dict[str, Any] = {"params": {"training_class": f"{api.plan.number_prefix}-c-{HOST}-99"}}
+        content = as_text(row(90)) if "GET" not in (route.methods or ()) else None
+        return about | ({"content": content, "headers": {"Content-Type": "text/csv"}} if content else {})
     if "GET" in (route.methods or ()):
         return {"params": _QUERIES.get(operation, {}) | _campaign_query(api, operation)}
     body = _body(api, route, operation, trainee)
@@ -111,9 +115,20 @@ _QUERIES: dict[str, dict[str, Any]] = {
     "export_bulletin": {"kind": "counties"},
     "get_issued_bulletin": {"kind": "counties", "period": "final", "version": 1},
     "list_training_days": {"cycle": "2021-2025"},
+    "export_training_days": {"cycle": "2021-2025"},
     "prove_inclusion": {"sequence": 1, "size": 1},
     "prove_consistency": {"from": 1, "to": 1},
 }
+_ABOUT_A_CLASS = frozenset(
+    {
+        "import_registrations",
+        "import_attendance",
+        "import_outcomes",
+        "get_registration_template",
+        "get_attendance_template",
+        "get_outcome_template",
+    }
+)
 _ABOUT_A_CAMPAIGN = frozenset(
     {
         "list_quotas",
@@ -121,6 +136,7 @@ _ABOUT_A_CAMPAIGN = frozenset(
         "get_bulletins",
         "get_issued_bulletin",
         "export_bulletin",
+        "export_quotas",
         "get_nomination_template",
     }
 )

@@ -13,18 +13,19 @@ NUMBERS = count(1)
 NOW = datetime(2022, 9, 20, 1, 30, tzinfo=UTC)
 
 
-def append_of(organisation: str, type_: str, **data: Any) -> Append:
+def append_of(organisation: str, type_: str, person: UUID | None = None, **data: Any) -> Append:
     """An append that tells an organisation something, in one of a few books, so that not all wait for each other."""
     number = next(NUMBERS)
     write = StreamWrite(f"2022-notices-{number % 4}", f"cause/{number}", 0, (NewEvent("cause", {}),))
-    entry = OutboxEntry(organisation, type_, {"data": {"trainee": f"zz22-{number}", **data}, "person": None}, "")
+    body = {"data": {"trainee": f"zz22-{number}", **data}, "person": str(person) if person else None}
+    entry = OutboxEntry(organisation, type_, body, "")
     return Append(uuid4(), bytes(32), "system:test", (write,), NOW, outbox=(entry,))
 
 
-async def tell(api: API, organisation: str, type_: str, **data: Any) -> UUID:
+async def tell(api: API, organisation: str, type_: str, person: UUID | None = None, **data: Any) -> UUID:
     """Put a notice into the outbox; answers with its id."""
     ledger = Ledger(api.services.pool)
-    assert isinstance(await ledger.append(append_of(organisation, type_, **data)), Appended)
+    assert isinstance(await ledger.append(append_of(organisation, type_, person, **data)), Appended)
     await ledger.close()
     newest: UUID = await api.services.pool.fetchval("SELECT id FROM ledger.outbox ORDER BY position DESC LIMIT 1")
     return newest

@@ -1,34 +1,9 @@
 """Attendance through the front door: marks in bulk, late and twice, corrected, and asked for at completion."""
 
-import secrets
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
-import pytest_asyncio
-from temporalio.client import Client
-
-from clock import create_demo_clock
-from domain.plan import Training
-from migrations import migrate
-from tests.api.front_door import (
-    API,
-    COUNTY,
-    DAYS_PER_SECOND,
-    FIRST_MOMENT,
-    HOST,
-    OTHER_COUNTY,
-    OTHER_HOST,
-    SCHOOL,
-    check_problem,
-    open_campaign,
-    own_plan,
-    running,
-    settings_for,
-    working,
-)
+from tests.api.front_door import API, COUNTY, HOST, OTHER_COUNTY, OTHER_HOST, SCHOOL, check_problem
 from tests.api.test_class_changes import at, confirmed, done, notices, phase_of_class
 from tests.api.test_classes import planned
 
@@ -37,25 +12,6 @@ SESSIONS = [
     for day in ("2022-10-10", "2022-10-11")
     for session in ("morning", "afternoon")
 ]
-
-
-@pytest_asyncio.fixture
-async def asking(
-    database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client
-) -> AsyncIterator[API]:
-    """The API with an open campaign whose plan asks for four fifths of the units."""
-    await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    await create_demo_clock(connection, FIRST_MOMENT, DAYS_PER_SECOND)
-    await connection.execute("INSERT INTO app.number_series VALUES ('prior', $1)", secrets.randbelow(10**8))
-    await connection.close()
-    plan = own_plan().model_copy(update={"training": Training(attendance_percent=80)})
-    settings = settings_for(
-        database_url, tmp_path, temporal_address=temporal_dev_server, clock="demo", task_queue=f"test-{uuid4()}"
-    )
-    async with running(settings, plan) as api, working(api, temporal_client):
-        await open_campaign(api)
-        yield api
 
 
 async def mark(api: API, number: str, *rows: dict[str, Any], **more: Any) -> list[dict[str, Any]]:

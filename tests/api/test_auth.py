@@ -78,6 +78,23 @@ async def test_a_key_without_the_scope_is_told_which_one_it_lacks(api: API) -> N
     assert "`quotas:read`" in response.json()["detail"]
 
 
+async def test_every_key_may_ask_whose_it_is_and_what_it_may(api: API) -> None:
+    await api.seen()
+    whole = (await api.get(HOST, "/v1/me")).json()
+    assert (whole["organisation"], whole["role"], whole["name_zh"]) == (HOST, "host", f"单位{HOST}")
+    assert whole["scopes"] == list(scopes_of("host"))
+    assert whole["key_id"] == api.keys[HOST].split("_")[1]
+    assert whole["expires_at"] is None
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    body = {"scopes": ["trainees:read"], "expires_at": expires_at.isoformat(), "officer": "gy-07"}
+    api.keys["narrow"] = (await api.post(COUNTY, f"/v1/institutions/{SCHOOL}/keys", body)).json()["key"]
+    narrow = (await api.get("narrow", "/v1/me")).json()
+    assert (narrow["organisation"], narrow["scopes"], narrow["officer"]) == (SCHOOL, ["trainees:read"], "gy-07")
+    assert datetime.fromisoformat(narrow["expires_at"]) == expires_at
+    assert api.keys["narrow"].split("_", 2)[2] not in str(narrow)
+    assert (await api.http.get("/v1/me")).status_code == 401
+
+
 async def test_when_a_key_was_used_is_written_down(api: API) -> None:
     await api.get(SCHOOL, "/v1/clock")
     await api.services.keys.touch()

@@ -122,19 +122,18 @@ async def test_a_body_that_is_too_large(api: API) -> None:
     assert response.json()["errors"][0]["pointer"] == "/items"
 
 
-async def test_without_temporal_a_command_says_what_to_do(api: API) -> None:
-    body = nomination(api)
+async def test_without_temporal_what_cannot_be_kept_says_what_to_do(api: API) -> None:
+    """A mailbox's order is about Temporal's own queue; other commands are kept (tests/api/test_inbox.py)."""
     for _ in range(2):
-        response = await api.post(SCHOOL, "/v1/nominations", body, key="the-same")
+        body = {"reason": "maintenance"}
+        response = await api.post(BUREAU, f"/v1/mailboxes/{COUNTY}/pause", body, key="the-same")
         assert (response.status_code, api.problem(response)) == (503, "temporal-unavailable")
         assert int(response.headers["retry-after"]) > 0
         assert "TEMPORAL_ADDRESS" in response.json()["errors"][0]["remedy"]
-    rows = await api.post(SCHOOL, "/v1/nominations", {"items": [body]}, key="rows")
-    assert rows.json()["items"][0]["status"] == 503
-    kept = await api.services.pool.fetchval("SELECT count(*) FROM app.idempotency")
-    assert kept == 0
-    ready = await api.http.get("/v1/readyz")
-    assert (ready.status_code, api.problem(ready)) == (503, "temporal-unavailable")
+    answers = await api.services.pool.fetchval("SELECT count(*) FROM app.idempotency")
+    assert answers == 0
+    ready = (await api.http.get("/v1/readyz")).json()
+    assert (ready["status"], ready["away"]) == ("degraded", ["temporal"])
 
 
 async def test_without_a_database_a_request_says_what_to_do(tmp_path: Path) -> None:
@@ -207,7 +206,7 @@ async def test_a_request_is_logged_in_one_line_without_what_is_personal(api: API
     assert response.headers["x-request-id"] == "from-the-caller.1"
     (line,) = [each for each in logs if each["event"] == "request"]
     assert line["route"] == "/v1/nominations"
-    assert (line["organisation"], line["status"], line["request_id"]) == (SCHOOL, 503, "from-the-caller.1")
+    assert (line["organisation"], line["status"], line["request_id"]) == (SCHOOL, 202, "from-the-caller.1")
     assert "王" not in repr(logs)
     assert identity_number(9) not in repr(logs)
     odd = await api.get(SCHOOL, "/v1/clock", headers={"X-Request-Id": "a b\tc"})
@@ -228,7 +227,7 @@ async def test_every_problem_type_is_explained_at_its_address(api: API) -> None:
 def test_every_refusal_of_the_domain_has_a_status() -> None:
     unknown = set(WORDINGS) - set(REFUSALS)
     assert not unknown, "add them to api/problem_types.py and docs/problems/"
-    assert all(type_.status in (403, 404, 409, 422, 503) for type_ in REFUSALS.values())
+    assert all(type_.status in (403, 404, 409, 412, 422, 503) for type_ in REFUSALS.values())
     assert not IDENTITY_ERROR_CODES & set(REFUSALS)
 
 

@@ -122,6 +122,8 @@ async def test_case_7_each_waiter_sees_his_place_and_why_not_yet(stack: API) -> 
     assert mine["reason_zh"] and mine["reason_en"] and mine["until"]
     listed = await done(await api.get(COUNTY, path(api, LINE, "/waiting")))
     assert [(each["position"], each["trainee"]) for each in listed["items"]] == [(1, first), (2, second)]
+    order = [each.criterion for each in api.plan.eligibility.priority]
+    assert [[step["criterion"] for step in each["priority"]] for each in listed["items"]] == [order, order]
     assert (await api.get(OTHER_COUNTY, path(api, LINE, "/waiting"))).status_code == 404
     # The bureau hands one more seat down: the first is asked, the second still waits.
     await done(await api.post(BUREAU, path(api, LINE, "/override"), {**BODIES["override"], "seats": 1}))

@@ -13,6 +13,7 @@ from api.permissions import KEY_ROLES
 from api.routing import KeyRoute
 from docgen.permission_table import method_of, operations
 from domain.numbers import certificate_number
+from tests.api import class_files
 from tests.api.bodies import request_for
 from tests.api.front_door import (
     API,
@@ -29,6 +30,9 @@ from tests.api.nomination_files import as_file, finished, row, send
 from tests.api.test_lifecycle import at, done
 from tests.api.test_outcomes import registered
 from tests.api.test_permissions import UUID_TEXT
+
+NOTHING_NEW = "学员编号,报到,结果,日期,时段,学时\nx,,,,,\n".encode()
+"""A row that records nothing, with the columns of every file of a class."""
 
 STRANGERS = (BUREAU, OTHER_COUNTY, OTHER_SCHOOL, OTHER_HOST)
 """One of each role; none of them is a party to what the test has made. Much exists for the bureau all the same."""
@@ -57,6 +61,11 @@ async def world(stack: API) -> World:
     await done(await api.post(HOST, f"/v1/trainees/{completed}/complete", {"centralised_days": 7, "hours": 72}))
     await done(await api.post(HOST, f"/v1/trainees/{dismissed}/dismiss", {"reason": "conduct", "evidence": "记录 3"}))
     imported = (await finished(api, await send(api, as_file(row(3)))))["id"]
+    training_class = (await api.get(HOST, f"/v1/trainees/{completed}")).json()["training_class"]
+    by_host = {
+        kind: (await class_files.imported(api, kind, training_class, NOTHING_NEW, media_type="text/csv"))[0]["id"]
+        for kind in ("registration", "attendance", "outcome")
+    }
     endpoint = (await api.post(HOST, "/v1/webhook-endpoints", {"url": "https://example.com/hook"})).json()["id"]
     number = (await api.get(HOST, f"/v1/trainees/{completed}")).json()
     nobody = f"{prefix}-{COUNTY}-99999"
@@ -72,6 +81,7 @@ async def world(stack: API) -> World:
         ("key", SCHOOL, api.keys[SCHOOL].split("_")[1], "0" * 16),
         ("person", BUREAU, number["person"]["id"], UUID_TEXT),
         ("nomination import", COUNTY, imported, UUID_TEXT),
+        *((f"{kind} import", HOST, id_, UUID_TEXT) for kind, id_ in by_host.items()),
         ("operation", COUNTY, imported, UUID_TEXT),
         ("webhook endpoint", HOST, endpoint, f"we_{'0' * 16}"),
         ("mailbox", BUREAU, SCHOOL, f"{COUNTY}-s99"),

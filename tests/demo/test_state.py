@@ -1,10 +1,13 @@
 """What the demo keeps: a run is never mixed with another, and secrets are its owner's only."""
 
 import stat
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from demo.run import Demo, Options
+from demo.screen import Screen
 from demo.state import KEYS_FILE, RUN_FILE, Asked, KeyFile, Run, chosen_run, read, with_webhook_port
 from embedded.child_processes import StackError
 
@@ -57,3 +60,10 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / RUN_FILE).write_text("{", encoding="utf-8")
     with pytest.raises(StackError, match=RUN_FILE):
         read(tmp_path / RUN_FILE)
+
+
+@pytest.mark.parametrize("day", [date(2022, 8, 24), date(2023, 2, 11)])
+def test_a_day_outside_the_campaign_is_refused_before_anything_starts(tmp_path: Path, day: date) -> None:
+    options = Options(state=tmp_path / "state", speed=8, trainees=20, until=day)
+    with pytest.raises(StackError, match="lies outside the campaign"):
+        Demo(options, Screen())

@@ -8,7 +8,7 @@ import pytest
 
 from domain import restriction, trainee
 from domain.calendar import add_calendar_years
-from domain.decision import SYSTEM, Actor, Block, Clear, Unblock
+from domain.decision import SYSTEM, Actor, Block, Clear, Event, Unblock
 from domain.history import Barred, History
 from domain.plan import Plan
 from domain.plan_outcomes import OutcomeRules, SecondIncident
@@ -20,6 +20,7 @@ from domain.restriction_messages import (
     ObjectByLink,
     ObjectionFiled,
     PassRestrictionDeadline,
+    RecordBounce,
     RestrictionExpired,
     RestrictionImposed,
     RestrictionReversed,
@@ -319,6 +320,38 @@ def test_case_38_what_another_restriction_bars_stays_frozen(other: date | None, 
     facts = Facts(the_plan(), barred_until=other, in_flight=(FLIGHT,))
     decision = a_restriction().given(*DECIDED).when(command, BUREAU, on(12, 1), facts).then(RestrictionReversed)
     assert len(decision.others) == len(decision.starts) == thawed
+
+
+BOUNCED = RecordBounce(until=SERVED.objection_until, reason="returned")
+
+
+@pytest.mark.parametrize("before", [(), (WINDOW_CLOSED,)])
+def test_case_41_a_mail_that_came_back_has_served_nobody_not_even_after_its_window(before: tuple[Event, ...]) -> None:
+    given = a_restriction().given(PROPOSED, SERVED, *before)
+    decision = given.when(BOUNCED, SYSTEM, on(11, 1), FACTS).then(ServiceFailed)
+    (failed,) = decision.events
+    assert isinstance(failed, ServiceFailed)
+    assert (failed.via, failed.reason, failed.by) == ("mail", "returned", "system:xunji")
+    assert [each.recipient for each in decision.notices] == ["410181-s01", "410181"]
+    state = fold((PROPOSED, SERVED, *before, failed))
+    assert state is not None
+    assert (state.phase, state.window_closed, state.deadline) == ("proposed", False, failed.serve_by)
+    given.given(failed).when(IMPOSE, BUREAU, on(11, 2), FACTS).refused("not_yet_served")
+    given.when(BOUNCED, BUREAU, on(11, 1), FACTS).refused("not_your_part")
+
+
+def test_case_41_a_mail_that_came_back_late_leaves_a_later_service_alone() -> None:
+    by_school = SERVED.model_copy(update={"via": "school"})
+    a_restriction().given(PROPOSED, by_school).when(BOUNCED, SYSTEM, on(10, 20), FACTS).refused("not_allowed_in_phase")
+    again = SERVED.model_copy(update={"served_at": on(10, 20), "objection_until": on(11, 3, 16)})
+    failed = ServiceFailed(by="s", via="mail", reason="r", serve_by=on(10, 27))
+    a_restriction().given(PROPOSED, SERVED, failed, again).when(BOUNCED, SYSTEM, on(10, 21), FACTS).refused(
+        "not_allowed_in_phase"
+    )
+    for ended in ((OBJECTED,), (WINDOW_CLOSED, IMPOSED)):
+        a_restriction().given(PROPOSED, SERVED, *ended).when(BOUNCED, SYSTEM, on(11, 9), FACTS).refused(
+            "not_allowed_in_phase"
+        )
 
 
 def test_case_41_a_notice_that_did_not_arrive_runs_no_window_and_goes_through_the_school() -> None:

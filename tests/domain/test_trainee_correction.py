@@ -1,6 +1,7 @@
 """Corrections by the city, certificates issued anew, late answers: how deep an undo goes and what stays."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -236,6 +237,17 @@ def test_case_70_a_late_answer_is_recorded_and_moves_nothing(phase: str) -> None
     decision = given.when(command, COUNTY, on(12, 30), facts()).then(LateAnswerRecorded)
     assert decision.claims == () and decision.others == () and decision.starts == ()
     assert fold((*given.events, *decision.events)) == fold(given.events)
+
+
+@pytest.mark.parametrize("said_on", [date(2022, 8, 25), date(2022, 12, 31), date(9999, 12, 31)])
+def test_an_answer_is_dated_between_the_nomination_and_today(said_on: date) -> None:
+    given = nomination().given(*HISTORIES["absent"])
+    command = RecordLateAnswer(answer="hospital", said_on=said_on, document="letter 9")
+    refusal = given.when(command, COUNTY, on(12, 30), facts()).refused("answer_dated_wrong")
+    assert refusal.reasons[0].field == "/said_on"
+    for day in (date(2022, 8, 26), date(2022, 12, 30)):
+        in_time = command.model_copy(update={"said_on": day})
+        given.when(in_time, COUNTY, on(12, 30), facts()).then(LateAnswerRecorded)
 
 
 def test_a_closed_case_names_what_is_still_possible() -> None:

@@ -1,5 +1,8 @@
 """How a training ends and what follows: given its events, when a command, then events or a refusal."""
 
+import pytest
+from pydantic import ValidationError
+
 from domain.decision import SYSTEM, Take
 from domain.trainee_messages import (
     PassDeadline,
@@ -61,6 +64,30 @@ def test_completion_needs_the_centralised_days_of_the_project_type() -> None:
         TrainingCompleted, FollowUpAssigned
     )
     assert decision.claims == (Take(f"certificate:{NUMBER}-c1", NUMBER),)
+
+
+def test_nobody_is_credited_more_days_than_the_class_has() -> None:
+    given = nomination().given(*IN_TRAINING)
+    given.when(Complete(centralised_days=8, hours=64), HOST, on(10, 16), facts()).refused("days_exceed_class")
+    given.when(Complete(centralised_days=7, hours=64), HOST, on(10, 16), facts()).then(
+        TrainingCompleted, FollowUpAssigned
+    )
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"centralised_days": -1, "hours": 50},
+        {"centralised_days": 7, "hours": -1},
+        {"centralised_days": 7, "online_days": -2, "hours": 50},
+        {"centralised_days": 367, "hours": 50},
+        {"centralised_days": 7, "hours": 2_001},
+        {"centralised_days": 6.5, "hours": 50},
+    ],
+)
+def test_impossible_days_and_hours_are_no_command(impossible: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Complete.model_validate(impossible)
 
 
 def test_an_absent_trainee_can_not_complete() -> None:

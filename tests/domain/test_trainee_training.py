@@ -99,6 +99,16 @@ def test_registration_begins_on_the_first_day() -> None:
     given.when(Register(), HOST, on(10, 10), facts()).then(TraineeRegistered)
 
 
+def test_a_list_that_is_sent_in_the_evening_says_who_came_when() -> None:
+    given, evening = nomination().given(*SELECTED, ENROLLED, CONFIRMED), on(10, 10, 12)
+    decision = given.when(Register(arrived_at=on(10, 10, 1)), HOST, evening, facts()).then(TraineeRegistered)
+    registered = decision.events[0]
+    assert isinstance(registered, TraineeRegistered)
+    assert registered.registered_at == on(10, 10, 1)
+    for wrong in (on(10, 9, 1), on(10, 10, 13)):
+        given.when(Register(arrived_at=wrong), HOST, evening, facts()).refused("arrival_time_wrong")
+
+
 def test_who_turns_up_unconfirmed_is_confirmed_and_registered() -> None:
     given = nomination().given(*SELECTED, ENROLLED)
     given.when(Register(), HOST, on(10, 10), facts()).then(AttendanceConfirmed, TraineeRegistered)

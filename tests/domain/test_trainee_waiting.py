@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from domain import trainee
 from domain.decision import SYSTEM, Count, Event, Release, Start
+from domain.history import Grounds
 from domain.numbers import active_key, quota_number, seat_key
 from domain.seat_rules import SeatRules, offers_end, waiting_rank
 from domain.trainee_context import Facts
@@ -71,7 +72,17 @@ def test_case_20_a_substitute_who_has_a_seat_waits_for_none() -> None:
     given.when(Waitlist(), COUNTY, on(8, 27), Facts(PLAN)).refused("seat_held_already")
 
 
-def test_the_declared_order_of_the_plan_gives_the_rank() -> None:
+def test_who_keeps_a_place_in_the_declared_order_waits_by_it_and_by_nothing_before_it() -> None:
+    """The plan may say that whoever lacks days goes first, and the rural front line only then."""
+    placed = NOMINATED.model_copy(update={"grounds": Grounds(rule_version="1", priority=(1, 0, 0))})
+    for nominated, rank in ((placed, 0), (NOMINATED, 1)):
+        given = specification(trainee, NUMBER, fold).given(nominated)
+        (waiting_,) = given.when(Waitlist(), COUNTY, on(8, 27), Facts(PLAN)).then(TraineeWaitlisted).events
+        assert isinstance(waiting_, TraineeWaitlisted) and waiting_.rank == rank
+    assert state_of(placed).priority == (1, 0, 0)
+
+
+def test_without_a_declared_order_the_plans_preferences_give_the_rank() -> None:
     assert waiting_rank(PLAN, rural=True, county="410181") == 0
     assert waiting_rank(PLAN, rural=False, county="410181") == 1
     changed = PLAN.model_copy(update={"seat_rules": SeatRules(preferences=("project-county", "rural"))})

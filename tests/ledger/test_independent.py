@@ -6,13 +6,12 @@ its modules cannot be had, a user's machine skips this with the reason and CI fa
 
 import base64
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import asyncpg
 import pytest
@@ -24,6 +23,7 @@ from ledger.proofs import consistency_proof, inclusion_proof
 from ledger.rotation import rotate
 from ledger.seal import Sealer, public_key_of
 from ledger.store import Ledger
+from tests.go_programs import built
 from tests.ledger.appends import BOOK, fill
 
 PROGRAMS = Path(__file__).parent.parent / "independent"
@@ -34,39 +34,13 @@ Build = Callable[[str, tuple[int, int]], Path]
 Document = dict[str, Any]
 
 
-def not_here(reason: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build one of the programs with a Go of at least a version."""
-    built: dict[str, Path] = {}
-    go = shutil.which("go")
+    """Build one of the programs, once, with a Go of at least a version."""
 
-    def run(*arguments: str, place: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        assert go is not None
-        environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-        return subprocess.run([go, *arguments], cwd=place, env=environment, capture_output=True, text=True, check=False)
-
+    @cache
     def make(name: str, oldest: tuple[int, int]) -> Path:
-        if go is None:
-            not_here("Go is not installed (Debian: apt install golang-go)")
-        if name in built:
-            return built[name]
-        version = run("env", "GOVERSION").stdout.strip().removeprefix("go")
-        if tuple(int(part) for part in version.split(".")[:2]) < oldest:
-            pytest.skip(f"the library needs Go {oldest[0]}.{oldest[1]}; this is Go {version}")
-        fetched = run("mod", "download", place=PROGRAMS / name)
-        if fetched.returncode:
-            not_here(f"Go's modules cannot be had: {fetched.stderr.strip()[-300:]}")
-        program = tmp_path_factory.mktemp("independent") / name
-        made = run("build", "-o", str(program), ".", place=PROGRAMS / name)
-        assert made.returncode == 0, made.stderr
-        built[name] = program
-        return program
+        return built(PROGRAMS / name, tmp_path_factory.mktemp("independent"), oldest)
 
     return make
 

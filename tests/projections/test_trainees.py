@@ -6,12 +6,13 @@ import asyncpg
 import pytest
 
 from domain.decision import SYSTEM, Actor
+from domain.history import Grounds
 from ledger.store import Ledger
 from projections import trainees
 from projections.engine import Projector
 from projections.query import PAGE_LIMIT, LimitOutOfRange
 from projections.trainees import TraineeFilter
-from tests.projections.histories import BOOK, CONFIRMED, LIVES, Stream, person, record, trainee
+from tests.projections.histories import BOOK, CONFIRMED, LIVES, Stream, day, person, record, trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -188,3 +189,22 @@ async def test_what_a_restriction_and_a_bulletin_ask(pool: Pool, ledger: Ledger,
     last = await pool.fetchval("SELECT max(corrected_sequence) FROM view.trainees")
     assert await trainees.last_correction(pool, BOOK) == last > 0
     assert await trainees.last_correction(pool, "2023-zhengzhou") == 0
+
+
+async def test_who_waits_for_a_seat_stands_in_the_plans_declared_order(
+    pool: Pool, ledger: Ledger, projector: Projector
+) -> None:
+    """Step by step, not by a weight: an earlier step decides, and among equals the first submission (case 45)."""
+    places = {1: (1, 0, 0), 2: (0, 1, 1), 3: (0, 1, 0), 4: (0, 1, 0)}
+    streams = []
+    for number, priority in places.items():
+        stream = trainee(number, "waitlisted")
+        nominated = stream.events[0].model_copy(
+            update={"grounds": Grounds(rule_version="1", priority=priority), "submitted_at": day(9 - number)}
+        )
+        streams.append(Stream(stream.book, stream.name, (nominated, *stream.events[1:])))
+    await record(ledger, streams)
+    await projector.catch_up()
+    rows = await trainees.waiting(pool, BOOK, "gp1", "410181")
+    assert [row.number[-1] for row in rows] == ["4", "3", "2", "1"]
+    assert rows[0].priority == [0, 1, 0]

@@ -67,8 +67,8 @@ async def person(database_url: str, monkeypatch: pytest.MonkeyPatch) -> UUID:
             "INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, 'c', 'x', 1)", IMPORT
         )
         await pool.execute(
-            "INSERT INTO app.nomination_imports VALUES "
-            "($1, 'c', 'county', 'k', 'r', 'p', $2, 'partial', false, 'read', 'send', '{}', $3, $3)",
+            "INSERT INTO app.imports VALUES ($1, 'nomination-import', 'c', 'county', 'k', 'r', 'p', $2, 'partial', "
+            "false, 'read', now(), 'send', '{}', $3, $3)",
             IMPORT,
             "0" * 64,
             SecretsBox(OLD_MASTER).seal(f"nomination-import:{IMPORT}", b"the key of a file"),

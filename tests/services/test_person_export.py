@@ -116,9 +116,12 @@ async def live(pool: Pool, vault: Vault) -> UUID:
     notice = await pool.fetchval("SELECT id FROM ledger.outbox ORDER BY position LIMIT 1")
     await pool.execute("UPDATE ledger.outbox SET delivered_at = now() WHERE id = $1", notice)
     await pool.execute(
-        "INSERT INTO app.deliveries (outbox_id, organisation, channel, endpoint, attempt, status_code, problem) "
-        "VALUES ($1, '410181-s01', 'person-mail', 'm1', 1, 250, '')",
+        "INSERT INTO app.deliveries (outbox_id, organisation, channel, endpoint, attempt, status_code, problem, "
+        "server, reply, content_digest, template, recipient_sealed) "
+        "VALUES ($1, '410181-s01', 'person-mail', 'm1', 1, 250, '', 'mx:25', 'queued as 4F5', $2, 'abc', $3)",
         notice,
+        bytes(32),
+        await vault.seal(person, {"email": FIELDS["email"]}),
     )
     return person
 
@@ -186,6 +189,9 @@ async def test_notices_about_him_come_with_their_deliveries(pool: Pool, vault: V
     assert mail["delivered_at"] is not None and proposal["delivered_at"] is None
     (delivery,) = mail["deliveries"]
     assert (delivery["channel"], delivery["status_code"], delivery["problem"]) == ("person-mail", 250, "")
+    assert (delivery["recipient"], delivery["server"], delivery["reply"]) == (FIELDS["email"], "mx:25", "queued as 4F5")
+    assert (delivery["content_sha256"], delivery["template"]) == (bytes(32).hex(), "abc")
+    assert "sealed" not in delivery
     assert proposal["content"]["data"] == {"restriction": RESTRICTION} and proposal["deliveries"] == []
 
 

@@ -35,12 +35,15 @@ class Counter207:
         self.sizes: list[int] = []
         self.answers: deque[Response] = deque()
         self.rows: defaultdict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self.operations: dict[str, deque[dict[str, Any]]] = {}
         self.things = [{"number": number} for number in range(7)]
         self.app = Starlette(
             routes=[
                 Route("/v1/trainees/approve", self.many, methods=["POST"]),
                 Route("/v1/one", self.one, methods=["POST"]),
                 Route("/v1/things", self.list, methods=["GET"]),
+                Route("/v1/operations/{id}", self.operation, methods=["GET"]),
+                Route("/v1/operations/{id}/rows", self.kept_rows, methods=["GET"]),
             ]
         )
 
@@ -54,6 +57,14 @@ class Counter207:
         rows = (await request.json())["items"]
         self.sizes.append(len(rows))
         return JSONResponse({"items": [self.row(each["trainee"]) for each in rows]}, 207)
+
+    async def operation(self, request: Request) -> Response:
+        """As it is at each look: the last one stays."""
+        looks = self.operations[request.path_params["id"]]
+        return JSONResponse(looks.popleft() if len(looks) > 1 else looks[0])
+
+    async def kept_rows(self, request: Request) -> Response:
+        return JSONResponse({"items": self.operations[request.path_params["id"]][0]["rows"], "next": None})
 
     def row(self, trainee: str) -> dict[str, Any]:
         wanted = self.rows[trainee]
@@ -170,6 +181,32 @@ async def test_a_row_that_meets_an_outage_is_sent_again_with_its_request(door: F
     assert [answer.status for answer in answers] == [200, 200]
     assert len(office.keys) == 2
     assert len(set(office.keys)) == 1
+
+
+async def test_a_command_that_is_kept_is_followed_to_its_outcome(door: FrontDoor, office: Counter207) -> None:
+    under_way = {"finished_at": None, "outcome": None}
+    refusal = {"type": PROBLEM + "quota-exhausted", "errors": [{"code": "quota_exhausted"}]}
+    office.operations = {
+        "o1": deque([under_way, {"finished_at": "x", "outcome": {"status": 200, "receipt": {"phase": "done"}}}]),
+        "o2": deque([under_way, {"finished_at": "x", "outcome": {"status": 409, "problem": refusal}}]),
+    }
+    office.answers.extend(JSONResponse({"id": each, "kind": "command"}, 202) for each in ("o1", "o2"))
+    desk = door.desk("a", "k")
+    assert await desk.post("x", "/v1/one") == {"phase": "done"}
+    await desk.refused("y", "/v1/one", {}, "quota_exhausted")
+    assert door.counts.refused == Counter({"quota_exhausted": 1})
+    assert len(office.keys) == 2, "asked once each"
+
+
+async def test_rows_that_are_kept_are_followed_to_their_outcome(door: FrontDoor, office: Counter207) -> None:
+    rows = [Row(f"r{number}", {"trainee": f"t{number}"}) for number in range(3)]
+    for number in (0, 2):
+        office.rows[f"t{number}"].append({"index": number, "status": 202, "operation": "/v1/operations/o1"})
+    came_to = [{"index": number, "status": 200, "receipt": {"number": f"kept-{number}"}} for number in (0, 2)]
+    office.operations = {"o1": deque([{"finished_at": None}, {"finished_at": "x", "rows": came_to}])}
+    answers = await door.desk("a", "k").post_rows("/v1/trainees/approve", rows)
+    assert [answer.body["number"] for answer in answers] == ["kept-0", "t1", "kept-2"]
+    assert door.counts.accepted == Counter(approve=3)
 
 
 async def test_each_row_must_meet_the_answer_of_the_script(door: FrontDoor, office: Counter207) -> None:

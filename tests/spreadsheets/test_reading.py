@@ -6,6 +6,7 @@ import zipfile
 from datetime import date
 from typing import Any
 
+import orjson
 import pytest
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
@@ -105,7 +106,8 @@ def test_a_line_that_names_the_separator_is_no_row_and_a_record_may_have_many_li
         (b"", "file_empty"),
         (b"  \r\n", "file_empty"),
         ("姓名,身份证号\r\n,\r\n".encode(), "file_empty"),
-        (b"\xd0\xcf\x11\xe0 old", "file_encrypted"),
+        (b"\xd0\xcf\x11\xe0 old", "file_old_format"),
+        (b"\xd0\xcf\x11\xe0 " + "EncryptedPackage".encode("utf-16-le"), "file_encrypted"),
         (b"PK\x03\x04 not really", "file_unreadable"),
         (b"\xff\xfe\x00", "file_encoding"),
         (b"\x81", "file_encoding"),
@@ -148,7 +150,28 @@ def test_headings_are_known_however_they_are_written() -> None:
     assert plain_heading("（说明）") == ""
 
 
+def test_cells_with_formulas_are_named() -> None:
+    def fill(_book: Workbook, page: Worksheet) -> None:
+        page.write_row(0, 0, ["姓名", "身份证号", "教龄"])
+        page.write_row(1, 0, ["王", "1"])
+        page.write_formula(1, 2, "=2022-2017", None, 5)
+        page.write_row(2, 0, ["李", "2", "5"])
+        page.write_formula(2, 27, '="x"')
+
+    table = read(xlsx(fill))
+    assert table.grid.formulas == [(2, 2), (3, 27)]
+    assert table.cell(table.rows[0][1], "years") == "5"
+    assert Table.from_json(orjson.loads(orjson.dumps(table.as_json()))).grid.formulas == [(2, 2), (3, 27)]
+
+
 # ------------------------------------------------------------------------------------------------------ hostile files
+
+
+def test_a_file_with_macros_is_refused_by_what_it_holds_and_not_by_its_name() -> None:
+    plain = xlsx(lambda _, page: page.write_row(0, 0, ["姓名", "身份证号"]))
+    with zipfile.ZipFile(io.BytesIO(plain)) as source:
+        parts = {name: source.read(name) for name in source.namelist()}
+    assert code_of(archive(parts | {"xl/vbaProject.bin": b"x"})) == "file_has_macros"
 
 
 def archive(parts: dict[str, bytes]) -> bytes:

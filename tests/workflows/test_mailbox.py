@@ -17,6 +17,10 @@ from temporalio.common import RetryPolicy
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
+from activities.outbox import NOTICES_PER_BATCH
+from clock import DemoClock, advance_cap, create_demo_clock
+from domain.calendar import local_instant
+from domain.quiet_hours import QuietHours
 from temporal_client import data_converter
 from tests.activities.post_office import PostOffice, open_post_office
 from workflows import mailbox
@@ -126,7 +130,7 @@ async def test_more_than_a_batch_is_delivered_without_a_wait(
 ) -> None:
     client = time_skipping_environment.client
     await office.endpoint(school)
-    for _ in range(230):
+    for _ in range(2 * NOTICES_PER_BATCH + 30):
         await office.tell(school)
 
     async with worker(client, "queue", office):
@@ -135,7 +139,7 @@ async def test_more_than_a_batch_is_delivered_without_a_wait(
 
     history = await handle.fetch_history()
     assert (batches(history), timers(history)) == (3, [])
-    assert len(office.webhooks.received(school)) == 230
+    assert len(office.webhooks.received(school)) == 2 * NOTICES_PER_BATCH + 30
 
 
 async def test_it_continues_as_new_and_keeps_its_attempt(
@@ -217,6 +221,41 @@ async def test_something_new_is_a_reason_to_try_before_the_schedule(
     assert waits[2][1].startswith("something new · ")
     assert len(office.mails.received(f"{school}@example.org")) == 1
     assert len(office.webhooks.received(school)) == 1
+
+
+async def test_mail_waits_for_the_morning_and_a_webhook_does_not(
+    office: PostOffice, temporal_client: Client, school: str
+) -> None:
+    queue = str(uuid4())
+    async with office.pool.acquire() as connection:
+        await create_demo_clock(connection, local_instant("2022-09-20 23:00"), 10.0)
+    office.activities.clock = DemoClock(office.pool)
+    office.activities.quiet_hours = QuietHours.from_text("21:00-08:00")
+    await office.organisation(school)
+    await office.endpoint(school, types=["leave.granted"])
+    await office.tell(school, "nomination.received")
+
+    async with worker(temporal_client, queue, office):
+        handle = await start(temporal_client, queue, school)
+
+        async def shows(text: str) -> bool:
+            return text in (await handle.query("__temporal_workflow_metadata")).current_details
+
+        await until(lambda: shows("- 1 wait until 2022-09-21 08:00 (Asia/Shanghai), quiet hours"))
+        await office.tell(school, "leave.granted")
+        await handle.signal(Mailbox.wake)
+        await until(lambda: _accepted(office))
+        assert not office.mails.mails
+        async with office.pool.acquire() as connection:
+            await advance_cap(connection, local_instant("2022-09-21 09:00"))
+        await handle.result()
+
+    assert len(office.mails.received(f"{school}@example.org")) == 1
+    history = await handle.fetch_history()
+    assert timers(history)[0][1] == f"{school} · 1 wait until 2022-09-21 08:00 (Asia/Shanghai), quiet hours"
+    await Replayer(
+        workflows=[Mailbox], data_converter=data_converter, workflow_runner=UnsandboxedWorkflowRunner()
+    ).replay_workflow(history)
 
 
 async def test_a_wake_during_the_last_batch_keeps_it_alive(

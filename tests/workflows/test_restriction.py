@@ -1,12 +1,16 @@
 """Three years on one timer: a restriction's workflow on a Temporal whose time can be skipped."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from activities.bounces import read_report, record_bounce
+from activities.service_of_notice import ServiceOfNotice
+from tests.activities.delivery_reports import report
+from tests.activities.post_office import RETURN_PATHS, open_post_office
 from tests.workflows.conftest import (
     BUREAU,
     COUNTY,
@@ -98,9 +102,56 @@ async def test_an_unexcused_absence_becomes_a_restriction_that_runs_its_procedur
         assert imposed.deadline == datetime(2025, 11, 19, 16, tzinfo=UTC)
 
 
-async def absent_trainee(core: Core, clock: SetClock, number: str, class_number: str) -> None:
+@pytest.mark.parametrize("way", ["refused", "no address", "came back"])
+async def test_case_41_a_notice_that_no_mail_can_bring_begins_no_window(
+    database_url: str, temporal_client: Client, core_on: CoreFactory, way: str
+) -> None:
+    clock, email = SetClock(at(8, 26)), "wang@school.example.org"
+    async with core_on(temporal_client, clock) as core, open_post_office(database_url) as office:
+        office.activities.service = ServiceOfNotice(core.client, core.task_queue)
+        await office.pool.execute("DELETE FROM view.institutions WHERE id = $1", SCHOOL.organisation)
+        await office.organisation(SCHOOL.organisation)
+        person = await office.person(name="王", email="" if way == "no address" else email)
+        if way == "refused":
+            office.mails.refuse(email)
+        await open_campaign(core)
+        number, class_number = core.number("t1"), core.number("c1")
+        await absent_trainee(core, clock, number, class_number, person)
+        clock.at = at(10, 18)
+        trainee = core.client.get_workflow_handle(workflow_id("trainee", number), result_type=Receipt)
+        await trainee.result()
+        restriction = f"{number}-r1"
+        await core.start("restriction", restriction)
+        await core.send("restriction", restriction, "serve", BUREAU, {"via": "mail"})
+        await office.deliver(SCHOOL.organisation)
+        if way == "came back":
+            assert (await core.events("restriction", restriction, "restrictions"))[-1] == "restriction.served"
+            sender = office.mails.received(email)[-1].sender
+            await record_bounce(office.pool, read_report(report(sender), RETURN_PATHS))
+        while (await office.deliver(SCHOOL.organisation)).left:
+            pass
+
+        assert (await core.events("restriction", restriction, "restrictions"))[-2:] == [
+            "restriction.served",
+            "restriction.service_failed",
+        ]
+        clock.at = at(11, 20)
+        with pytest.raises(Refused) as never_served:
+            await core.send("restriction", restriction, "impose", BUREAU, {"decided_by": "s", "reasons": "r"})
+        assert never_served.value.code == "not_yet_served"
+        sent = office.mails.received(f"{SCHOOL.organisation}@example.org")
+        (told,) = [each for each in sent if restriction in each.text]
+        assert "未能送达，请转交教师本人" in told.text, "the school hands it over, and the county serves it anew"
+        assert "拟限制参训告知书" not in told.text, "nobody hands over a window that has not begun"
+        served = await core.send("restriction", restriction, "serve", COUNTY, {"via": "school"})
+        assert served.phase == "served"
+
+
+async def absent_trainee(
+    core: Core, clock: SetClock, number: str, class_number: str, person: UUID | None = None
+) -> None:
     """Nominated, selected, enrolled, confirmed, and not there when the list was confirmed."""
-    await core.send("trainee", number, "nominate", SCHOOL, nomination(), new=True)
+    await core.send("trainee", number, "nominate", SCHOOL, nomination(person), new=True)
     await core.send("trainee", number, "approve", COUNTY)
     await core.send("trainee", number, "approve", BUREAU, {"host": "h001"})
     body = {"host": "h001", "project_type": "gp5", "starts": "2022-10-10", "ends": "2022-10-16", "place": "A"}

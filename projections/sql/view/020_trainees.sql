@@ -62,7 +62,7 @@ CREATE INDEX IF NOT EXISTS trainees_by_person ON trainees (person, number);
 CREATE INDEX IF NOT EXISTS trainees_in_order ON trainees (campaign, project_type, county, priority, submitted_at, number)
     WHERE phase = 'nominated';
 CREATE INDEX IF NOT EXISTS trainees_to_review ON trainees (number) WHERE identity_review = 'open' AND NOT closed;
-CREATE INDEX IF NOT EXISTS trainees_waiting ON trainees (campaign, project_type, county, waiting_rank, submitted_at, number)
+CREATE INDEX IF NOT EXISTS trainees_waiting ON trainees (campaign, project_type, county, waiting_rank, priority, submitted_at, number)
     WHERE phase IN ('waitlisted', 'offered');
 CREATE INDEX IF NOT EXISTS trainees_open ON trainees (campaign, number) WHERE NOT closed;
 CREATE INDEX IF NOT EXISTS trainees_corrected ON trainees (campaign, corrected_sequence) WHERE corrected_sequence > 0;

@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import invariant
 
+from docgen.lifecycles.exploring import Situation
 from docgen.lifecycles.plan import ACTORS, CAMPAIGN, NUMBER, THE_PLAN
 from docgen.lifecycles.trainee import COMMANDS, EXAMPLES, TRAINEE
-from docgen.lifecycles.trainee_situations import CLASS, KNOWN, OTHER_CLASS
+from docgen.lifecycles.trainee_situations import CLASS, KNOWN, OTHER_CLASS, PLANNED, SITUATIONS, STARTS
 from domain import bulletin, trainee, training_class
 from domain.certificate import certificates
 from domain.decision import (
@@ -33,7 +34,7 @@ from domain.decision import (
     StreamEvents,
     Take,
 )
-from domain.numbers import quota_number
+from domain.numbers import active_key, quota_number
 from domain.restriction_messages import RestrictionProposed
 from domain.seat_rules import offers_end
 from domain.trainee_class_messages import ChangeClass, FollowClass
@@ -59,14 +60,13 @@ from domain.trainee_outcome_messages import (
 )
 from domain.trainee_seat_messages import ReassignHost, SubstituteNamed, Waitlist
 from domain.trainee_state import BEFORE_REGISTRATION, Trainee, case_of, evolve, fold
-from domain.training_class import PlanClass
 from domain.training_class import fold as fold_class
 from domain.training_days import DaysCredited, DaysReversed
 from projections.rows import Row
 from projections.trainee_view import TRAINEES
 from tests.domain.machines.walking import (
     EDGES,
-    PAUSES,
+    Walk,
     after_a_crash,
     assert_well_refused,
     recorded,
@@ -92,12 +92,28 @@ STRANGERS = (
     Actor(organisation="410182-s01", role="school"),
     Actor(organisation="h002", role="host"),
 )
-ANYBODY = st.sampled_from([*(each for role, each in ACTORS.items() if role != "teacher"), *STRANGERS])
-REASONS = st.sampled_from(["ill", "class_changed"])
+ANYBODY = [*(each for role, each in ACTORS.items() if role != "teacher"), *STRANGERS]
+NOMINATORS = [ACTORS["school"], ACTORS["county"]]
+STEPS = [(each, ACTORS[role]) for each in EXAMPLES for role in trainee.LIFECYCLE[type(each)].roles]
 
 
-class TraineeMachine(RuleBasedStateMachine):
+class TraineeMachine(Walk):
     """One nomination, the two classes it may be in, and what it has claimed."""
+
+    happenings = MappingProxyType(
+        {
+            "something_possible_happens": 12,
+            "somebody_sends_a_command": 3,
+            "the_case_goes_its_way": 3,
+            "time_passes": 2,
+            "the_deadline_comes": 2,
+            "the_host_changes_a_class": 2,
+            "a_class_goes_on": 1,
+            "a_restriction_freezes_the_case_or_is_reversed": 1,
+            "the_host_is_removed": 1,
+            "the_system_crashes": 1,
+        }
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,70 +131,75 @@ class TraineeMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------------ the beginning
 
-    @initialize(
-        project_type=st.sampled_from(["gp5", "sp4"]),
-        by=st.sampled_from([ACTORS["school"], ACTORS["county"]]),
-        himself=st.booleans(),
-        name_differs=st.booleans(),
-        taken_over=st.booleans(),
-    )
-    def somebody_is_nominated(
-        self, project_type: str, by: Actor, himself: bool, name_differs: bool, taken_over: bool
-    ) -> None:
-        for number, starts in ((CLASS, date(2022, 10, 10)), (OTHER_CLASS, date(2022, 10, 24))):
-            plan = PlanClass(
-                host="h001",
-                project_type=project_type,
-                starts=starts,
-                ends=starts + timedelta(days=6),
-                place="1 号楼",
-                capacity=20,
+    def begins(self) -> None:
+        """With a new nomination, or in a situation of docs/commands-and-states.md: a random walk alone goes not far."""
+        situation: Situation | None = self.dice.choice([None, *(each for each in SITUATIONS if each.events)])
+        if situation is not None:
+            self.now = situation.at
+            self.taken_over(situation.events)
+        for number, starts in ((CLASS, STARTS), (OTHER_CLASS, date(2022, 10, 24))):
+            dates = {"starts": starts, "ends": starts + timedelta(days=6)}
+            about = {"project_type": self.state.project_type if self.state is not None else "gp5"}
+            self.classes[number] = [PLANNED.model_copy(update=dates | about)]
+        if situation is None:
+            (example,) = (each for each in EXAMPLES if isinstance(each, Nominate))
+            changes = {each: self.dice.random() < 0.3 for each in ("self_nominated", "name_differs")}
+            outcome = self.decided(example.model_copy(update=changes), self.dice.choice(NOMINATORS))
+            assert isinstance(outcome, Decision)
+            self.taken_in(outcome, "nominate")
+
+    def taken_over(self, events: Sequence[Event]) -> None:
+        """The case as it is found, with what it must have claimed to be there."""
+        for event in events:
+            self.appended_by_another(event)
+        state = self.known
+        self.counts["seat"] = int(state.seat_held)
+        if state.phase in PLACED_FOR_GOOD:
+            self.counts[f"class-seat:{state.training_class}"] = 1
+        if state.phase not in ("rejected", "withdrawn"):
+            self.holds.add(active_key(state.person, CAMPAIGN, state.project_type))
+        self.ever_held.update(f"certificate:{number}" for number in certificates((e, STARTS) for e in events))
+        if state.credit is not None:
+            credit = state.credit
+            entry = DaysCredited(
+                person=state.person,
+                cycle=credit.cycle,
+                campaign=CAMPAIGN,
+                trainee=NUMBER,
+                project_type=state.project_type,
+                starts=STARTS,
+                centralised_days=credit.centralised_days,
+                online_days=credit.online_days,
+                hours=credit.hours,
+                certificate=state.certificate,
             )
-            self.the_host_decides(number, plan)
-        (example,) = (each for each in EXAMPLES if isinstance(each, Nominate))
-        stage = "senior" if project_type == "sp4" else "primary"
-        changes = {
-            "project_type": project_type,
-            "stage": stage,
-            "self_nominated": himself,
-            "name_differs": name_differs,
-        }
-        outcome = self.decided(example.model_copy(update=changes), by)
-        assert isinstance(outcome, Decision)
-        if taken_over:
-            # As a substitution begins it: with the seat of another in its hand, and a date of its own.
-            (nominated,) = outcome.events
-            cut_off = datetime(2022, 10, 10, 16, tzinfo=UTC)
-            begun = nominated.model_copy(update={"substitutes": "zz22-410181-00009", "deadline": cut_off})
-            outcome = replace(outcome, events=(begun,))
-            self.counts["seat"] = 1
-        self.taken_in(outcome, "nominate")
+            self.days.append(entry)
 
     # ------------------------------------------------------------------------------------------------------- rules
 
-    @rule(pause=PAUSES)
-    def time_passes(self, pause: timedelta) -> None:
-        self.now += pause
+    def time_passes(self) -> None:
+        self.now += self.some_pause()
 
-    @precondition(lambda self: self.case.deadline is not None and self.case.deadline > self.now)
-    @rule(edge=EDGES)
-    def the_deadline_comes(self, edge: timedelta) -> None:
-        assert self.case.deadline is not None
-        self.now = max(self.now, self.case.deadline + edge)
+    def the_deadline_comes(self) -> None:
+        if self.case.deadline is not None:
+            self.now = max(self.now, self.case.deadline + self.dice.choice(EDGES))
+            self.sent(PassDeadline(), ACTORS["system"])
 
-    @rule(command=st.sampled_from(EXAMPLES), by=ANYBODY)
-    def somebody_sends_a_command(self, command: Command, by: Actor) -> None:
-        self.sent(command, by)
+    def somebody_sends_a_command(self) -> None:
+        self.sent(self.dice.choice(EXAMPLES), self.dice.choice(ANYBODY))
 
-    @rule(command=st.sampled_from(EXAMPLES))
-    def whoever_may_sends_a_command(self, command: Command) -> None:
-        for role in trainee.LIFECYCLE[type(command)].roles:
-            if isinstance(self.sent(command, ACTORS[role]), Decision):
+    def something_possible_happens(self) -> None:
+        for command, by in self.in_some_order(STEPS):
+            if isinstance(self.sent(command, by), Decision):
                 return
 
-    @rule()
     def the_case_goes_its_way(self) -> None:
-        """The next step of the main road, at the moment at which it is possible."""
+        """The next steps of the main road, each at the moment at which it is possible."""
+        for _ in range(self.dice.randint(1, 8)):
+            self.next_step()
+
+    def next_step(self) -> None:
+        """The step that is usual in this phase, at the moment at which it is possible."""
         state = self.known
         if state.phase not in NEXT_STEP:
             return
@@ -189,48 +210,35 @@ class TraineeMachine(RuleBasedStateMachine):
             command, role = ReviewFollowUp(accepted=True), "host"
         self.sent(command, ACTORS["bureau"] if state.approver == "city" and role == "county" else ACTORS[role])
 
-    @rule(own=st.booleans(), command=st.sampled_from(["move", "postpone", "go-online", "merge", "split", "cancel"]))
-    def the_host_changes_a_class(self, own: bool, command: str) -> None:
-        number = self.class_of(own)
+    def the_host_changes_a_class(self) -> None:
+        number = self.class_of(own=self.dice.random() < 0.8)
         other = OTHER_CLASS if number == CLASS else CLASS
         starts = (self.now + timedelta(days=9)).date()
-        commands: dict[str, Command] = {
-            "move": training_class.MovePlace(place=f"{self.now:%m%d} 号楼", reason="repairs"),
-            "postpone": training_class.Postpone(starts=starts, ends=starts + timedelta(days=6), reason="repairs"),
-            "go-online": training_class.GoOnline(centralised_days=2, reason="an epidemic"),
-            "merge": training_class.Merge(into=other, reason="too few"),
-            "split": training_class.Split(into=other, trainees=(NUMBER,), reason="too many"),
-            "cancel": training_class.Cancel(reason="flood"),
-        }
-        self.the_host_decides(number, commands[command])
+        commands: list[Command] = [
+            training_class.MovePlace(place=f"{self.now:%m%d} 号楼", reason="repairs"),
+            training_class.Postpone(starts=starts, ends=starts + timedelta(days=6), reason="repairs"),
+            training_class.GoOnline(centralised_days=2, reason="an epidemic"),
+            training_class.Merge(into=other, reason="too few"),
+            training_class.Split(into=other, trainees=(NUMBER,), reason="too many"),
+            training_class.Cancel(reason="flood"),
+        ]
+        self.the_host_decides(number, self.dice.choice(commands))
 
-    @rule(own=st.booleans())
-    def a_class_goes_on(self, own: bool) -> None:
+    def a_class_goes_on(self) -> None:
         """Its own dates come, and its host confirms the list."""
-        number = self.class_of(own)
+        number = self.class_of(own=self.dice.random() < 0.8)
         self.the_host_decides(number, training_class.PassClassDeadline(), ACTORS["system"])
         self.the_host_decides(number, training_class.ConfirmCheckIn())
 
-    @rule()
-    def the_class_reaches_its_trainees(self) -> None:
-        """What a class owes after its list was confirmed; sent on what was known of the case a moment before."""
-        self.sent(Lapse(), ACTORS["system"])
+    def a_restriction_freezes_the_case_or_is_reversed(self) -> None:
+        if self.known.phase in BEFORE_REGISTRATION:
+            frozen = self.known.frozen_until is not None
+            thawed = NominationResumed(by="bureau:zzedu")
+            self.appended_by_another(thawed if frozen else NominationFrozen(until=date(2025, 9, 1)))
 
-    @precondition(lambda self: self.known.phase in BEFORE_REGISTRATION and self.known.frozen_until is None)
-    @rule()
-    def a_restriction_freezes_the_case(self) -> None:
-        self.appended_by_another(NominationFrozen(until=date(2025, 9, 1)))
-
-    @precondition(lambda self: self.known.phase in BEFORE_REGISTRATION and self.known.frozen_until is not None)
-    @rule()
-    def the_restriction_is_reversed(self) -> None:
-        self.appended_by_another(NominationResumed(by="bureau:zzedu"))
-
-    @rule()
     def the_host_is_removed(self) -> None:
         self.removed_hosts = {"h001": "h004"}
 
-    @rule()
     def the_system_crashes(self) -> None:
         """Only the events are left; whoever goes on reads them, and the views are built anew."""
         again = fold(after_a_crash(self.events, EVENTS))
@@ -312,7 +320,7 @@ class TraineeMachine(RuleBasedStateMachine):
         for event in decision.events:
             self.appended_by_another(event)
         if before is not None:
-            assert (command, before.phase, self.known.phase) in DRAWN, "the step is not in docs/state-machines.md"
+            assert (command, before.phase, self.known.phase) in DRAWN, (command, before.phase, self.known.phase)
         self.claimed(decision)
         self.others += decision.others
         self.days += [
@@ -435,6 +443,11 @@ class TraineeMachine(RuleBasedStateMachine):
         assert isinstance(outcome, Decision) or outcome.code != "nomination_frozen"
 
     @invariant()
+    def a_task_that_was_handed_in_is_never_overdue(self) -> None:
+        if self.state is not None and self.state.phase == "following-up" and self.state.follow_up_submitted:
+            assert self.state.deadline is None
+
+    @invariant()
     def nobody_waits_for_a_seat_that_he_has(self) -> None:
         if self.state is not None and self.state.phase == "nominated" and self.state.seat_held:
             outcome = self.decided(Waitlist(), ACTORS["county"])
@@ -460,7 +473,7 @@ _FLAGS = (
 )
 
 TestTraineeMachine = TraineeMachine.TestCase
-TestTraineeMachine.settings = walks(examples=60, steps=30)
+TestTraineeMachine.settings = walks(examples=120, steps=25)
 
 
 def test_the_walk_knows_every_command() -> None:

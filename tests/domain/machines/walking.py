@@ -3,25 +3,70 @@
 A walk is derived from its own source (`derandomize`), so that CI never meets a walk that nobody can repeat.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from docgen.lifecycles.exploring import Lifecycle, transitions
 from domain.decision import Event, EventCatalogue, Refusal
 from event_schemas import SCHEMAS
 from ledger.types import RecordedEvent
 
-PAUSES = st.one_of(
-    st.sampled_from([timedelta(0), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=3)]),
-    st.integers(1, 60 * 24 * 40).map(lambda minutes: timedelta(minutes=minutes)),
-)
-EDGES = st.sampled_from([timedelta(microseconds=-1), timedelta(0), timedelta(hours=2)])
-"""Just before a deadline, at it, and after it."""
+T = TypeVar("T")
 NOBODY = UUID(int=0)
+EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(hours=2))
+"""Just before a deadline, at it, and after it."""
+PAUSES = (timedelta(0), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=3))
+LONGEST_PAUSE_MINUTES = 40 * 24 * 60
+CHOICES = st.integers(0, 2**32 - 1)
+
+
+class Walk(RuleBasedStateMachine):
+    """A walk of which Hypothesis draws where it begins and, for every step, one number.
+
+    The number throws the dice for all that the step needs. Were each kind of step a rule with arguments of its own,
+    most walks would be variations of one another in which hardly anything happens: Hypothesis leaves rules out, and
+    likes to draw the same values again. `happenings` are the kinds of steps, as methods, with their weights.
+    """
+
+    happenings: ClassVar[Mapping[str, int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dice = Random(0)
+        self.steps = 0
+
+    def begins(self) -> None:
+        """What has happened before the first step."""
+        raise NotImplementedError
+
+    @initialize(choice=CHOICES)
+    def it_begins(self, choice: int) -> None:
+        self.dice = Random(choice)
+        self.begins()
+
+    @rule(choice=CHOICES)
+    def something_happens(self, choice: int) -> None:
+        self.steps += 1
+        self.dice = Random(f"{choice}/{self.steps}")
+        (name,) = self.dice.choices(list(self.happenings), list(self.happenings.values()))
+        note(f"  {name}")
+        getattr(self, name)()
+
+    def in_some_order(self, candidates: Sequence[T]) -> list[T]:
+        """The candidates in one of all orders: whoever takes the first that is possible takes any of those."""
+        return self.dice.sample(candidates, len(candidates))
+
+    def some_pause(self) -> timedelta:
+        """Nothing, a usual pause, or any."""
+        any_ = timedelta(minutes=self.dice.randint(1, LONGEST_PAUSE_MINUTES))
+        return self.dice.choice((*PAUSES, any_, any_))
 
 
 def walks(examples: int, steps: int) -> settings:

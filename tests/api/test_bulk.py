@@ -1,0 +1,181 @@
+"""Many rows in one request: all or none, only tried, or more than a request can wait for."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from temporalio.service import RPCError
+
+from activities.dispatch import Dispatcher
+from api import receipts
+from tests.api.front_door import API, BUREAU, COUNTY, HOST, SCHOOL, check_problem
+from tests.api.nominations import nominated, nomination
+
+LOOK_S = 0.02
+SEATS = 4
+"""That the county has for the project type of these nominations."""
+
+
+async def heads(api: API) -> list[int]:
+    return [await api.services.ledger.head(book) for book in (api.plan.id, "people")]
+
+
+async def phases(api: API, numbers: list[str]) -> list[str]:
+    return [(await api.get(COUNTY, f"/v1/trainees/{number}")).json()["phase"] for number in numbers]
+
+
+def rows_of(numbers: list[str], **more: Any) -> dict[str, Any]:
+    return {"items": [{"trainee": number, **more} for number in numbers]}
+
+
+@contextlib.asynccontextmanager
+async def dispatching(api: API) -> AsyncIterator[None]:
+    """What appends ask for is started and woken, as a worker's process does it."""
+    stop = asyncio.Event()
+    dispatcher = Dispatcher(api.services.pool, await api.services.temporal.client(), task_queue=api.settings.task_queue)
+    task = asyncio.create_task(dispatcher.run(stop))
+    yield
+    stop.set()
+    await task
+
+
+async def case_shows(api: API, number: str, phase: str) -> None:
+    """Wait until the case's workflow knows the phase."""
+    client = await api.services.temporal.client()
+    while True:
+        with contextlib.suppress(RPCError):
+            # Until the workflow was started there is nothing to ask.
+            case = await client.get_workflow_handle(f"trainee/{number}").query("case")
+            if case is not None and case["phase"] == phase:
+                return
+        await asyncio.sleep(LOOK_S)
+
+
+async def test_a_dry_run_says_what_every_row_would_come_to_and_changes_nothing(stack: API) -> None:
+    """Six approvals for four seats: each is judged on what the ones before it would leave."""
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 3)]
+    before = await heads(stack)
+    rows = rows_of([*numbers, numbers[0], "410181-nobody"])
+    for _ in range(2):
+        response = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows)
+        body = response.json()
+        assert [each["status"] for each in body["items"]] == [200] * SEATS + [409, 409, 403, 422], body
+        assert (body["succeeded"], body["failed"], body["kept"]) == (SEATS, 4, 0)
+        assert all("receipt" not in each for each in body["items"])
+        assert check_problem(body["items"][SEATS]["problem"]) == "quota-exhausted"
+        assert body["items"][SEATS]["problem"]["errors"][0]["code"] == "quota_exhausted"
+    assert await heads(stack) == before
+    assert await phases(stack, numbers) == ["nominated"] * len(numbers)
+    # And it was right.
+    sent = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of(numbers[:SEATS]))).json()
+    assert [each["status"] for each in sent["items"]] == [200] * SEATS
+
+
+async def test_a_dry_run_of_nominations_makes_nobody_known(stack: API) -> None:
+    await nominated(stack, 1)
+    pool = stack.services.pool
+    subjects = "SELECT count(*) FROM vault.subjects"
+    before = (
+        await heads(stack),
+        await pool.fetchval(subjects),
+        await pool.fetchval("SELECT count(*) FROM app.numbers"),
+    )
+    items = [nomination(stack, 2), nomination(stack, 1), nomination(stack, 3), nomination(stack, 4, stage="nonsense")]
+    body = (await stack.post(SCHOOL, "/v1/nominations?dry_run=true", {"items": items})).json()
+    assert [each["status"] for each in body["items"]] == [201, 409, 201, 422], body
+    assert check_problem(body["items"][1]["problem"]) == "duplicate-nomination"
+    assert all("number" not in each for each in body["items"])
+    after = (await heads(stack), await pool.fetchval(subjects), await pool.fetchval("SELECT count(*) FROM app.numbers"))
+    assert after == before
+    single = await stack.post(SCHOOL, "/v1/nominations?dry_run=true", nomination(stack, 2))
+    assert (single.status_code, stack.problem(single)) == (422, "invalid-request")
+
+
+async def test_atomic_rows_are_carried_out_together(stack: API) -> None:
+    """All of them in one transaction; their workflows hear of it, and the same key gets the same answer."""
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 1)]
+    rows = rows_of(numbers)
+    first = await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows, key="a1")
+    body = first.json()
+    assert [each["status"] for each in body["items"]] == [200] * SEATS, body
+    assert [each["receipt"]["version"] for each in body["items"]] == [2] * SEATS
+    sequences = [each["receipt"]["sequence"] for each in body["items"]]
+    assert sequences == list(range(sequences[0], sequences[0] + SEATS)), "one append, in the order of the rows"
+    before = await heads(stack)
+    again = await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows, key="a1")
+    assert again.content == first.content
+    await stack.services.pool.execute("DELETE FROM app.idempotency")
+    repeated = (await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows, key="a1")).json()
+    assert [each["receipt"]["version"] for each in repeated["items"]] == [2] * SEATS
+    assert await heads(stack) == before, "carried out once"
+    async with dispatching(stack):
+        for number in numbers:
+            await case_shows(stack, number, "county-approved")
+    selected = await stack.post(BUREAU, f"/v1/trainees/{numbers[0]}/approve", {"host": HOST})
+    assert (selected.status_code, selected.json()["version"]) == (200, 3)
+    other = await stack.post(COUNTY, "/v1/trainees/approve", rows, key="a1")
+    assert stack.problem(other) == "idempotency-key-reused", "the same rows, meant otherwise"
+
+
+async def test_atomic_rows_of_which_one_is_refused_change_nothing(stack: API) -> None:
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 2)]
+    before = await heads(stack)
+    for rows, failing in (
+        (rows_of(numbers), {SEATS: 409}),
+        (rows_of([numbers[0], "nobody", numbers[1]]), {1: 422}),
+        (rows_of([numbers[0], numbers[1], numbers[0]]), {2: 403}),
+    ):
+        body = (await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows)).json()
+        for item in body["items"]:
+            assert item["status"] == failing.get(item["index"], 424), body
+            assert check_problem(item["problem"]) != "" and item["problem"]["status"] == item["status"]
+        assert (body["succeeded"], body["failed"]) == (0, len(rows["items"]))
+    assert await heads(stack) == before
+    assert await phases(stack, numbers) == ["nominated"] * len(numbers)
+
+
+async def test_atomic_nominations_begin_together_and_their_workflows_run(stack: API) -> None:
+    items = [nomination(stack, counter) for counter in (1, 2, 3)]
+    twice = (await stack.post(SCHOOL, "/v1/nominations?mode=atomic", {"items": [*items, items[0]]})).json()
+    assert [each["status"] for each in twice["items"]] == [424, 424, 424, 409], twice
+    assert check_problem(twice["items"][3]["problem"]) == "row-depends", "his first nomination registers him"
+    assert "number" not in twice["items"][0]
+    body = (await stack.post(SCHOOL, "/v1/nominations?mode=atomic", {"items": items})).json()
+    assert [each["status"] for each in body["items"]] == [201] * 3, body
+    async with dispatching(stack):
+        for each in body["items"]:
+            await case_shows(stack, each["number"], "nominated")
+
+
+async def test_more_rows_than_a_request_waits_for_are_an_operation(stack: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipts, "MAX_ROWS", 3)
+    monkeypatch.setattr("api.bulk.MAX_ROWS", 3)
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 1)]
+    rows = rows_of([*numbers, "nobody"])
+    response = await stack.post(COUNTY, "/v1/trainees/approve", rows, key="many")
+    assert response.status_code == 202, response.text
+    operation = response.json()
+    assert (operation["kind"], operation["progress"]) == ("command", {"done": 1, "total": SEATS + 1})
+    assert response.headers["location"] == f"/v1/operations/{operation['id']}"
+    while operation["finished_at"] is None:
+        await asyncio.sleep(LOOK_S)
+        operation = (await stack.get(COUNTY, response.headers["location"])).json()
+    assert (operation["state"], operation["progress"]["done"]) == ("done", SEATS + 1)
+    items = (await stack.get(COUNTY, operation["result"])).json()["items"]
+    assert [(each["index"], each["status"]) for each in items] == [*((n, 200) for n in range(SEATS)), (SEATS, 422)]
+    assert items[-1]["problem"]["errors"][0]["pointer"].startswith(f"/items/{SEATS}")
+    assert await phases(stack, numbers) == ["county-approved"] * SEATS
+    again = await stack.post(COUNTY, "/v1/trainees/approve", rows, key="many")
+    assert again.content == response.content
+    for option in ("mode=atomic", "dry_run=true"):
+        refused = await stack.post(COUNTY, f"/v1/trainees/approve?{option}", rows)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_many_rows_together")
+
+
+async def test_atomic_rows_do_not_overtake_what_is_kept(api: API) -> None:
+    kept = await api.post(SCHOOL, "/v1/nominations", nomination(api, 1))
+    assert kept.status_code == 202, "without Temporal"
+    response = await api.post(SCHOOL, "/v1/nominations?mode=atomic", {"items": [nomination(api, 2)]})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (503, "earlier_commands_wait")

@@ -1,0 +1,532 @@
+"""Temporal, its workers or the API itself are away: what was accepted is kept, done once, in order, and reported."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+import pytest_asyncio
+from temporalio.client import Client
+
+from api import commands, draining, inbox
+from api.commands import Breaker
+from api.draining import Drainer
+from api.inbox import Inbox
+from api.operations import OperationOut
+from database import operator_pool
+from embedded.child_processes import LOOPBACK, Supervisor, free_port
+from embedded.temporal import EmbeddedTemporal, find_binary
+from secrets_box import SecretsBox
+from services.key_rotation import rotate_master_key
+from services.recovery import recover
+from settings import key_bytes
+from temporal_client import data_converter
+from tests.api.front_door import (
+    API,
+    BUREAU,
+    COUNTY,
+    HOST,
+    OTHER_COUNTY,
+    OTHER_SCHOOL,
+    SCHOOL,
+    check_problem,
+    new_key,
+    open_campaign,
+    prepared,
+    settings_for,
+    working,
+)
+from tests.api.nominations import identity_number, nominated, nomination
+from tests.clear_text import found_in
+
+ROOT = Path(__file__).resolve().parents[2]
+LOOK_S = 0.02
+SEATS = 4
+"""That the county has for the project type of these nominations."""
+
+
+@dataclass
+class Mortal:
+    """The API with a worker and an open campaign, on a Temporal server that a test may kill."""
+
+    api: API
+    server: EmbeddedTemporal
+
+    async def kill(self) -> None:
+        """The server is gone; what it knew stays on its disk."""
+        assert self.server.child is not None
+        await self.server.supervisor.kill(self.server.child)
+        self.server.child = None
+
+
+@pytest_asyncio.fixture
+async def temporal(session_dir: Path) -> AsyncIterator[EmbeddedTemporal]:
+    """A Temporal server of this test alone."""
+    binary = find_binary()
+    assert binary is not None
+    place = session_dir / f"mortal-{uuid4().hex[:8]}"
+    place.mkdir()
+    server = EmbeddedTemporal(place / "temporal.db", Supervisor(place), binary, None, None)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture
+async def mortal(database_url: str, tmp_path: Path, temporal: EmbeddedTemporal) -> AsyncIterator[Mortal]:
+    client = await Client.connect(temporal.address, data_converter=data_converter)
+    async with prepared(database_url, tmp_path, temporal.address) as api, working(api, client):
+        await open_campaign(api)
+        yield Mortal(api, temporal)
+        if temporal.child is None:
+            await temporal.start()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Nothing is drained until the event is set."""
+    free, drain = asyncio.Event(), Drainer.drain
+
+    async def when_free(drainer: Drainer) -> bool:
+        return await drain(drainer) if free.is_set() else False
+
+    monkeypatch.setattr(Drainer, "drain", when_free)
+    return free
+
+
+async def accepted(response: httpx2.Response) -> str:
+    """The operation of a command that was kept; checks that the answer is a whole one."""
+    assert response.status_code == 202, response.text
+    shown = OperationOut.model_validate_json(response.content)
+    assert (shown.kind, shown.state, shown.progress.done, shown.progress.total) == ("command", "queued", 0, 1)
+    assert shown.model_dump(mode="json") == response.json(), "as GET shows it"
+    assert response.headers["location"] == f"/v1/operations/{shown.id}"
+    assert int(response.headers["retry-after"]) > 0
+    return str(shown.id)
+
+
+async def ended(api: API, organisation: str, operation: str) -> dict[str, Any]:
+    """The operation once it is done or failed."""
+    while True:
+        shown: dict[str, Any] = (await api.get(organisation, f"/v1/operations/{operation}")).json()
+        if shown["finished_at"] is not None:
+            return shown
+        await asyncio.sleep(LOOK_S)
+
+
+async def commands_of(api: API, number: str) -> list[str]:
+    """The types of a nomination's events, each of which was appended by a command of its own."""
+    events = await api.services.ledger.read_stream(api.plan.id, f"trainee/{number}")
+    ids = [each.command_id for each in events]
+    assert len(set(ids)) == len(ids)
+    return [each.type for each in events]
+
+
+def by_host(**more: Any) -> dict[str, Any]:
+    return {"host": HOST, **more}
+
+
+# ------------------------------------------------------------------------------------------------- the server is away
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["killed", "lost with all it knew"])
+async def test_what_comes_while_temporal_is_away_is_done_once_and_in_order(mortal: Mortal, *, is_lost: bool) -> None:
+    """Thirty commands of two levels on ten nominations and of a school, then what no rule allows."""
+    api = mortal.api
+    numbers = [await nominated(api, counter) for counter in range(1, 11)]
+    await (mortal.server.lose() if is_lost else mortal.kill())
+    sent: list[tuple[str, str, httpx2.Response, str, Any]] = []
+
+    async def send(organisation: str, path: str, body: Any = None) -> str:
+        key = str(uuid4())
+        response = await api.post(organisation, path, body, key=key)
+        sent.append((organisation, path, response, key, body))
+        return await accepted(response)
+
+    for counter, number in enumerate(numbers):
+        await send(COUNTY, f"/v1/trainees/{number}/approve", {})
+        await send(BUREAU, f"/v1/trainees/{number}/approve", by_host())
+        await send(SCHOOL, "/v1/nominations", nomination(api, 100 + counter))
+    refused = await send(COUNTY, f"/v1/trainees/{numbers[0]}/reject", {"reasons": ["other"]})
+    twice = await send(SCHOOL, "/v1/nominations", nomination(api, 100))
+
+    shown = await api.get(COUNTY, f"/v1/trainees/{numbers[0]}")
+    assert (shown.status_code, shown.json()["phase"]) == (200, "nominated"), "reads go on"
+    ready = (await api.http.get("/v1/readyz")).json()
+    assert (ready["status"], ready["away"], ready["kept"]["count"]) == ("degraded", ["temporal"], 32)
+    for organisation, path, response, key, body in sent:
+        again = await api.post(organisation, path, body, key=key)
+        assert (again.status_code, again.content) == (202, response.content)
+    assert await api.services.pool.fetchval("SELECT count(*) FROM app.inbox") == 32
+
+    await mortal.server.start()
+    if is_lost:
+        await recover(api.settings)
+    shown_operations = [await ended(api, each[0], each[2].json()["id"]) for each in sent]
+    outcomes = [each["outcome"] for each in shown_operations]
+    assert [each["state"] for each in shown_operations] == ["done"] * 32
+    # The county has four seats: its commands were handled in their order, and the bureau's after them, or two of the
+    # first four would have nothing.
+    assert [each["status"] for each in outcomes[:30:3]] == [200] * SEATS + [409] * (10 - SEATS)
+    assert [each["status"] for each in outcomes[1:30:3]] == [200] * SEATS + [403] * (10 - SEATS)
+    assert [each["status"] for each in outcomes[2:30:3]] == [201] * 10
+    for place, number in enumerate(numbers):
+        approved = ["nomination.approved"] * 2 if place < SEATS else []
+        assert await commands_of(api, number) == ["trainee.nominated", *approved]
+        phase = "selected" if place < SEATS else "nominated"
+        assert (await api.get(COUNTY, f"/v1/trainees/{number}")).json()["phase"] == phase
+    new = [each["number"] for each in outcomes[2:30:3]]
+    assert new == sorted(new)
+    streams = [(await api.services.ledger.read_stream(api.plan.id, f"trainee/{each}")) for each in new]
+    assert [len(each) for each in streams] == [1] * 10
+    sequences = [each[0].sequence for each in streams]
+    assert sequences == sorted(sequences), "in the order in which the school has sent them"
+    for operation, organisation, status, slug in (
+        (refused, COUNTY, 403, "not-your-part"),
+        (twice, SCHOOL, 409, "duplicate-nomination"),
+    ):
+        outcome = (await ended(api, organisation, operation))["outcome"]
+        assert check_problem({k: v for k, v in outcome["problem"].items() if v is not None}) == slug
+        assert outcome["status"] == outcome["problem"]["status"] == status
+    for organisation, path, response, key, body in sent[:3]:
+        again = await api.post(organisation, path, body, key=key)
+        assert (again.status_code, again.content) == (202, response.content), "the same key, the same answer"
+    await wait_until_ready(api)
+    again = await api.post(COUNTY, f"/v1/trainees/{new[0]}/reject", {"reasons": ["other"]})
+    assert again.status_code == 200, "and now at once, as ever"
+
+
+async def wait_until_ready(api: API) -> None:
+    while (await api.http.get("/v1/readyz")).json() | {"lag": 0, "lag_seconds": 0} != {
+        "status": "ready",
+        "away": [],
+        "kept": {"count": 0, "oldest_seconds": None},
+        "lag": 0,
+        "lag_seconds": 0,
+        "parked": 0,
+    }:
+        await asyncio.sleep(LOOK_S)
+
+
+async def test_a_later_command_does_not_overtake_a_kept_one(held: asyncio.Event, mortal: Mortal) -> None:
+    """Temporal is back and nothing has been drained yet: whoever has something waiting goes on waiting."""
+    api = mortal.api
+    first, second, third = [await nominated(api, counter) for counter in (1, 2, 3)]
+    other = await api.post(OTHER_SCHOOL, "/v1/nominations", nomination(api, 4, person={"name": "李明明"}))
+    assert other.status_code == 201, other.text
+    await mortal.kill()
+    kept = await accepted(await api.post(COUNTY, f"/v1/trainees/{first}/approve", {}))
+    await mortal.server.start()
+    api.services.commands._breaker.answered()
+    same_process = await accepted(await api.post(BUREAU, f"/v1/trainees/{first}/approve", by_host()))
+    same_organisation = await accepted(await api.post(COUNTY, f"/v1/trainees/{second}/approve", {}))
+    # The bureau has something waiting now, too. Somebody else's command for somebody else's case goes through.
+    number = other.json()["number"]
+    assert (await api.post(OTHER_COUNTY, f"/v1/trainees/{number}/approve", {})).status_code == 200
+    rows = (await api.post(COUNTY, "/v1/trainees/approve", {"items": [{"trainee": third}]})).json()
+    assert [each["status"] for each in rows["items"]] == [202]
+    held.set()
+    for organisation, operation in ((COUNTY, kept), (BUREAU, same_process), (COUNTY, same_organisation)):
+        assert (await ended(api, organisation, operation))["outcome"]["status"] == 200
+    assert (await api.get(COUNTY, f"/v1/trainees/{first}")).json()["phase"] == "selected"
+
+
+async def test_rows_are_kept_under_one_operation_in_their_lanes(mortal: Mortal) -> None:
+    api = mortal.api
+    numbers = [await nominated(api, counter) for counter in (1, 2, 3)]
+    await mortal.kill()
+    rows = [{"trainee": numbers[0]}, {"trainee": "nobody"}, {"trainee": numbers[1]}, {"trainee": numbers[0]}]
+    response = await api.post(COUNTY, "/v1/trainees/approve", {"items": rows}, key="rows")
+    body = response.json()
+    assert (body["succeeded"], body["failed"], body["kept"]) == (0, 1, 3)
+    assert [each["status"] for each in body["items"]] == [202, 422, 202, 202]
+    (location,) = {each["operation"] for each in body["items"] if each["status"] == 202}
+    operation = (await api.get(COUNTY, location)).json()
+    assert (operation["progress"], operation["outcome"]) == ({"done": 0, "total": 3}, None)
+    waiting = (await api.get(COUNTY, operation["result"])).json()["items"]
+    assert [(each["index"], each["status"]) for each in waiting] == [(0, 202), (2, 202), (3, 202)]
+    assert (await api.get(OTHER_COUNTY, location)).status_code == 404
+    assert (await api.get(OTHER_COUNTY, operation["result"])).status_code == 404
+
+    await mortal.server.start()
+    await ended(api, COUNTY, operation["id"])
+    first = (await api.get(COUNTY, operation["result"], params={"limit": 2})).json()
+    rest = (await api.get(COUNTY, operation["result"], params={"cursor": first["next"]})).json()
+    items = first["items"] + rest["items"]
+    assert [(each["index"], each["status"]) for each in items] == [(0, 200), (2, 200), (3, 403)]
+    assert items[2]["problem"]["errors"][0]["code"] == "not_your_part", "the first row of a trainee was done first"
+    assert rest["next"] is None
+    again = await api.post(COUNTY, "/v1/trainees/approve", {"items": rows}, key="rows")
+    assert again.content == response.content
+
+
+async def test_a_command_whose_answer_was_lost_is_not_done_again(mortal: Mortal) -> None:
+    """It was carried out, and its answer did not come back: kept under its id, it gets the first answer."""
+    api = mortal.api
+    number = await nominated(api, 1)
+    done = await api.post(COUNTY, f"/v1/trainees/{number}/approve", {}, key="a1")
+    await api.services.pool.execute("DELETE FROM app.idempotency")
+    await mortal.kill()
+    operation = await accepted(await api.post(COUNTY, f"/v1/trainees/{number}/approve", {}, key="a1"))
+    before = await api.services.ledger.head(api.plan.id)
+    await mortal.server.start()
+    outcome = (await ended(api, COUNTY, operation))["outcome"]
+    assert (outcome["status"], outcome["receipt"]) == (200, done.json() | {"sequence": outcome["receipt"]["sequence"]})
+    assert await api.services.ledger.head(api.plan.id) == before
+
+
+async def test_a_kept_command_of_a_revoked_key_is_refused(held: asyncio.Event, stack: API) -> None:
+    api = stack
+    number = await nominated(api, 1)
+    api.keys["stolen"] = await new_key(api.services, COUNTY, "county")
+    api.services.commands._breaker.unanswered("temporal-unavailable")
+    operation = await accepted(await api.post("stolen", f"/v1/trainees/{number}/reject", {"reasons": ["other"]}))
+    key_id = api.keys["stolen"].split("_")[1]
+    revoked = await api.call(BUREAU, "DELETE", f"/v1/institutions/{COUNTY}/keys/{key_id}")
+    assert revoked.status_code == 204, "keys are revoked while Temporal is away"
+    held.set()
+    outcome = (await ended(api, COUNTY, operation))["outcome"]
+    assert (outcome["status"], outcome["problem"]["errors"][0]["code"]) == (401, "key_revoked")
+    assert await commands_of(api, number) == ["trainee.nominated"]
+
+
+# --------------------------------------------------------------------------------------------------- the worker is away
+
+
+async def test_without_a_worker_commands_wait_for_one(
+    database_url: str, tmp_path: Path, temporal: EmbeddedTemporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "PATIENCE_S", 0.5)
+    client = await Client.connect(temporal.address, data_converter=data_converter)
+    async with prepared(database_url, tmp_path, temporal.address) as api:
+        opened = await api.call(
+            BUREAU,
+            "POST",
+            "/v1/campaigns",
+            headers={"Content-Type": "application/yaml"},
+            content=api.plan.canonical(),
+        )
+        await accepted(opened)
+        ready = (await api.http.get("/v1/readyz")).json()
+        assert (ready["status"], ready["away"], ready["kept"]["count"]) == ("degraded", ["workers"], 1)
+        kept = [
+            await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api, counter))) for counter in (1, 2, 3)
+        ]
+        while (await api.get(SCHOOL, f"/v1/operations/{kept[0]}")).json()["state"] != "waiting":
+            await asyncio.sleep(LOOK_S)
+        shown = await api.get(SCHOOL, f"/v1/operations/{kept[0]}")
+        assert (shown.json()["error"], shown.headers["retry-after"]) == ("command-pending", "5")
+        async with working(api, client):
+            for operation in kept:
+                outcome = (await ended(api, SCHOOL, operation))["outcome"]
+                assert outcome["status"] == 201
+                assert await commands_of(api, outcome["number"]) == ["trainee.nominated"]
+            await wait_until_ready(api)
+
+
+# ----------------------------------------------------------------------------------------------- the API itself dies
+
+
+async def test_another_process_goes_on_when_the_one_that_drains_is_killed(mortal: Mortal) -> None:
+    """Forty commands of one school are drained one after the other by a process that is killed in the middle."""
+    api = mortal.api
+    await mortal.kill()
+    operations = [
+        await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api, counter))) for counter in range(40)
+    ]
+    # The test's own process gives up its turn to the child.
+    for task in asyncio.all_tasks():
+        if task.get_name() == "api.drain_inbox":
+            task.cancel()
+    lease = "SELECT lease::text FROM app.inbox_lease WHERE leased_until > clock_timestamp()"
+    await api.services.pool.execute("UPDATE app.inbox_lease SET lease = NULL, leased_until = '-infinity'")
+    first = await start_api(api)
+    while await api.services.pool.fetchval(lease) is None:
+        await asyncio.sleep(LOOK_S)
+    await mortal.server.start()
+    finished = "SELECT count(*) FROM app.inbox WHERE finished_at IS NOT NULL"
+    while not await api.services.pool.fetchval(finished):
+        await asyncio.sleep(0.002)
+    second = await start_api(api)
+    os.kill(first.pid, signal.SIGKILL)
+    await first.wait()
+    done = await api.services.pool.fetchval(finished)
+    assert 0 < done < 40, "it was killed in the middle"
+    numbers = []
+    for operation in operations:
+        shown = await ended(api, SCHOOL, operation)
+        assert (shown["state"], shown["outcome"]["status"]) == ("done", 201)
+        numbers.append(shown["outcome"]["number"])
+    streams = [await api.services.ledger.read_stream(api.plan.id, f"trainee/{each}") for each in numbers]
+    assert [len(each) for each in streams] == [1] * 40
+    assert [each[0].sequence for each in streams] == sorted(each[0].sequence for each in streams)
+    second.terminate()
+    await second.wait()
+
+
+async def start_api(api: API) -> asyncio.subprocess.Process:
+    settings = api.settings
+    secret = {
+        f"XUNJI_{name.upper()}": getattr(settings, name).get_secret_value()
+        for name in ("master_key", "index_key", "signing_key", "link_key")
+    }
+    environment = {
+        **os.environ,
+        **secret,
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "TEMPORAL_ADDRESS": settings.temporal_address,
+        "XUNJI_TASK_QUEUE": settings.task_queue,
+        "XUNJI_CLOCK": settings.clock,
+        "XUNJI_PUBLIC_URL": settings.public_url,
+        "XUNJI_API_HOST": LOOPBACK,
+        "XUNJI_API_PORT": str(free_port(None)),
+    }
+    argv = (sys.executable, str(ROOT / "cli.py"), "api", "--state", str(settings.state_dir))
+    return await asyncio.create_subprocess_exec(*argv, env=environment, cwd=ROOT)
+
+
+async def test_one_process_drains_until_its_lease_has_run_out(api: API) -> None:
+    await api.services.pool.execute("UPDATE app.inbox_lease SET lease = $1, leased_until = now() + '1 minute'", uuid4())
+    drainer, other = Drainer(api.services), Drainer(api.services)
+    assert not await drainer._take_lease()
+    await api.services.pool.execute("UPDATE app.inbox_lease SET leased_until = now() - interval '1 second'")
+    assert await drainer._take_lease()
+    assert await drainer._take_lease(), "it is kept"
+    assert not await other._take_lease()
+    await drainer.give_up_lease()
+    assert await other._take_lease()
+    assert not await drainer._take_lease()
+
+
+# -------------------------------------------------------------------------------------------------------- bounds
+
+
+async def test_a_full_inbox_accepts_no_more(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MAX_KEPT", 2)
+    for counter in (1, 2):
+        await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api, counter)))
+    for _ in range(2):
+        full = await api.post(SCHOOL, "/v1/nominations", nomination(api, 3), key="k3")
+        assert (full.status_code, api.problem(full)) == (503, "inbox-full")
+        assert int(full.headers["retry-after"]) > 0
+    rows = (await api.post(SCHOOL, "/v1/nominations", {"items": [nomination(api, 3)]})).json()
+    assert (rows["items"][0]["status"], rows["failed"], rows["kept"]) == (503, 1, 0)
+    ready = await api.http.get("/v1/readyz")
+    assert (ready.status_code, api.problem(ready)) == (503, "inbox-full")
+    monkeypatch.setattr(inbox, "MAX_KEPT", 3)
+    await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api, 3), key="k3"))
+
+
+async def test_a_command_that_says_too_much_is_not_kept(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "MAX_CONTENT_BYTES", 100)
+    response = await api.post(SCHOOL, "/v1/nominations", nomination(api))
+    assert (response.status_code, api.problem(response)) == (503, "temporal-unavailable")
+    assert await api.services.pool.fetchval("SELECT count(*) FROM app.inbox") == 0
+    assert await api.services.pool.fetchval("SELECT count(*) FROM app.idempotency") == 0
+
+
+async def test_a_command_that_has_waited_too_long_is_given_up(api: API) -> None:
+    operation = await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api)))
+    await api.services.pool.execute("UPDATE app.inbox SET kept_at = kept_at - $1::interval", inbox.MAX_AGE)
+    shown = await ended(api, SCHOOL, operation)
+    assert (shown["state"], shown["error"], shown["outcome"]["status"]) == ("failed", "not-carried-out", 503)
+    assert shown["outcome"]["problem"]["errors"][0]["code"] == "waited_too_long"
+
+
+async def test_a_command_that_breaks_is_given_up_and_the_others_go_on(
+    held: asyncio.Event, stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The domain cannot read one kept command; its organisation's next one waits for it only as long as is bounded."""
+    monkeypatch.setattr(draining, "RETRIES_S", (0.05,))
+    number = await nominated(stack, 1)
+    services = stack.services
+    services.commands._breaker.unanswered("temporal-unavailable")
+    broken = await accepted(await stack.post(COUNTY, f"/v1/trainees/{number}/reject", {"reasons": ["other"]}))
+    row = await services.pool.fetchrow("SELECT command_id, content_sealed FROM app.inbox")
+    assert row is not None
+    content = services.box.open(f"inbox:{row['command_id']}", row["content_sealed"])
+    spoilt = services.box.seal(f"inbox:{row['command_id']}", content.replace(b'"reasons"', b'"raisins"'))
+    await services.pool.execute("UPDATE app.inbox SET content_sealed = $1", spoilt)
+    services.commands._breaker.answered()
+    fine = await accepted(await stack.post(COUNTY, f"/v1/trainees/{number}/approve", {}))
+    held.set()
+    shown = await ended(stack, COUNTY, broken)
+    assert (shown["state"], shown["error"], shown["outcome"]["status"]) == ("failed", "internal-error", 500)
+    assert (await ended(stack, COUNTY, fine))["outcome"]["status"] == 200
+    assert await commands_of(stack, number) == ["trainee.nominated", "nomination.approved"]
+
+
+# ------------------------------------------------------------------------------------------------ what is kept, and how
+
+
+async def test_nothing_that_is_kept_stands_in_the_clear(api: API) -> None:
+    body = nomination(api, 33, person={"name": "欧阳独特"})
+    await accepted(await api.post(SCHOOL, "/v1/nominations", body))
+    known = ["欧阳独特", identity_number(33), body["person"]["telephone"], body["person"]["email"]]
+    for table in ("app.operations", "app.inbox", "app.idempotency"):
+        rows = await api.services.pool.fetch(f"SELECT t::text AS text FROM {table} t")
+        assert rows
+        assert found_in("".join(each["text"] for each in rows).encode(), known) == [], table
+
+
+async def test_what_is_kept_is_sealed_anew_with_a_new_master_key(api: API, database_url: str, tmp_path: Path) -> None:
+    await accepted(await api.post(SCHOOL, "/v1/nominations", nomination(api)))
+    old = api.settings.master_key
+    changed = settings_for(database_url, tmp_path, former_master_keys=old.get_secret_value())
+    async with operator_pool(changed, min_size=1, max_size=2) as pool:
+        rotated = await rotate_master_key(pool, changed)
+    assert (rotated.resealed, rotated.unreadable) == (1, 0)
+    row = await api.services.pool.fetchrow("SELECT command_id, content_sealed FROM app.inbox")
+    assert row is not None
+    box = SecretsBox(key_bytes(changed.master_key))
+    opened = Inbox(api.services.pool, box).opened(row["command_id"], row["content_sealed"])
+    assert (opened.command, opened.message.actor.organisation, opened.target.new) == ("nominate", SCHOOL, True)
+    assert opened.target.deadline == api.plan.selection_deadline("county")
+
+
+async def test_an_operation_of_another_kind_has_no_rows(api: API) -> None:
+    id_ = uuid4()
+    await api.services.pool.execute(
+        "INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, $2, 'other', 1)", id_, COUNTY
+    )
+    response = await api.get(COUNTY, f"/v1/operations/{id_}/rows")
+    assert (response.status_code, api.problem(response)) == (404, "unknown-number")
+
+
+# ------------------------------------------------------------------------------------------------------- the breaker
+
+
+def test_while_temporal_is_away_one_command_at_a_time_tries() -> None:
+    now_s = 0.0
+    breaker = Breaker(lambda: now_s)
+    assert breaker.allows() and breaker.allows()
+    breaker.unanswered("temporal-unavailable")
+    assert not breaker.allows()
+    now_s += commands.AWAY_S
+    assert breaker.allows(), "one tries"
+    assert not breaker.allows(), "and only one"
+    breaker.unanswered("command-pending")
+    assert not breaker.allows(), "it was of no avail"
+    now_s += commands.AWAY_S
+    assert breaker.allows()
+    breaker.answered()
+    assert breaker.allows() and breaker.allows()
+
+
+def test_one_silent_case_keeps_nobody_else_from_trying() -> None:
+    breaker = Breaker(lambda: 0.0)
+    for _ in range(commands.SILENCES * 2):
+        breaker.unanswered("command-pending")
+        breaker.answered()
+        assert breaker.allows()
+    for _ in range(commands.SILENCES):
+        assert breaker.allows()
+        breaker.unanswered("command-pending")
+    assert not breaker.allows(), "no worker answers anybody"

@@ -40,7 +40,7 @@ PASSING_SLUGS: Final = frozenset({"request-in-flight"})
 MAX_READINGS: Final = 5
 """How often somebody looks again because a case has changed before his decision came."""
 
-DECISIONS: Final = frozenset({"impose", "drop"})
+DECISIONS: Final = frozenset({"impose", "drop", "reverse", "postpone", "go-online", "reopen"})
 """Commands for one thing that need the version on which they were decided."""
 
 PASSING_STATUSES: Final = frozenset({429, 502, 503, 504})

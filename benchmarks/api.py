@@ -31,6 +31,7 @@ import asyncpg
 import httpx2
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.permissions import KeyRole, scopes_of
 from api.receipts import CONCURRENT_ROWS
@@ -181,9 +182,17 @@ class Updates:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             async with gate:
-                await self._client.execute_update_with_start_workflow(
-                    "step", str(uuid4()), start_workflow_operation=start, id=str(uuid4()), result_type=int
-                )
+                for attempt in range(ATTEMPTS):
+                    try:
+                        await self._client.execute_update_with_start_workflow(
+                            "step", str(uuid4()), start_workflow_operation=start, id=str(uuid4()), result_type=int
+                        )
+                        break
+                    except RPCError as error:
+                        # Its task has failed and is tried again, as `api.commands` meets it, too.
+                        if error.status != RPCStatusCode.FAILED_PRECONDITION or attempt == ATTEMPTS - 1:
+                            raise
+                        await asyncio.sleep(SEEN_PAUSE_S)
 
         await asyncio.gather(*(one(each) for each in ids))
 

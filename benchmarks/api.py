@@ -174,18 +174,15 @@ class Updates:
         gate = asyncio.Semaphore(CONCURRENT_ROWS)
 
         async def one(id_: str) -> None:
-            start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-                self._kind.capitalize(),
-                id_,
-                id=id_,
-                task_queue=self._kind,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            )
             async with gate:
                 for attempt in range(ATTEMPTS):
                     try:
                         await self._client.execute_update_with_start_workflow(
-                            "step", str(uuid4()), start_workflow_operation=start, id=str(uuid4()), result_type=int
+                            "step",
+                            str(uuid4()),
+                            start_workflow_operation=self._start_of(id_),
+                            id=str(uuid4()),
+                            result_type=int,
                         )
                         break
                     except RPCError as error:
@@ -195,6 +192,15 @@ class Updates:
                         await asyncio.sleep(SEEN_PAUSE_S)
 
         await asyncio.gather(*(one(each) for each in ids))
+
+    def _start_of(self, id_: str) -> WithStartWorkflowOperation[Any, Any]:
+        return WithStartWorkflowOperation(
+            self._kind.capitalize(),
+            id_,
+            id=id_,
+            task_queue=self._kind,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
 
 
 async def seconds_of(work: Awaitable[Any]) -> float:

@@ -31,6 +31,7 @@ import asyncpg
 import httpx2
 from temporalio.client import Client, WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.permissions import KeyRole, scopes_of
 from api.receipts import CONCURRENT_ROWS
@@ -173,19 +174,33 @@ class Updates:
         gate = asyncio.Semaphore(CONCURRENT_ROWS)
 
         async def one(id_: str) -> None:
-            start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-                self._kind.capitalize(),
-                id_,
-                id=id_,
-                task_queue=self._kind,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            )
             async with gate:
-                await self._client.execute_update_with_start_workflow(
-                    "step", str(uuid4()), start_workflow_operation=start, id=str(uuid4()), result_type=int
-                )
+                for attempt in range(ATTEMPTS):
+                    try:
+                        await self._client.execute_update_with_start_workflow(
+                            "step",
+                            str(uuid4()),
+                            start_workflow_operation=self._start_of(id_),
+                            id=str(uuid4()),
+                            result_type=int,
+                        )
+                        break
+                    except RPCError as error:
+                        # Its task has failed and is tried again, as `api.commands` meets it, too.
+                        if error.status != RPCStatusCode.FAILED_PRECONDITION or attempt == ATTEMPTS - 1:
+                            raise
+                        await asyncio.sleep(SEEN_PAUSE_S)
 
         await asyncio.gather(*(one(each) for each in ids))
+
+    def _start_of(self, id_: str) -> WithStartWorkflowOperation[Any, Any]:
+        return WithStartWorkflowOperation(
+            self._kind.capitalize(),
+            id_,
+            id=id_,
+            task_queue=self._kind,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
 
 
 async def seconds_of(work: Awaitable[Any]) -> float:

@@ -84,13 +84,6 @@ class ServedOut(BaseModel):
         description="`person-mail` is a letter to the teacher, `sms` a text message to him."
     )
     endpoint: str = Field(description="The webhook endpoint, or the id of the mail, which its Message-ID begins with.")
-    recipient: Annotated[
-        str | None,
-        PERSONAL,
-        Field(
-            description="A teacher's address or telephone, masked; only with a case.", examples=["w***@example.invalid"]
-        ),
-    ] = None
     attempts: int
     first_at: datetime = Field(description="When it was first tried.")
     accepted_at: datetime | None = Field(description="When the receiver took it; null when it has not.")
@@ -106,8 +99,18 @@ class ServedOut(BaseModel):
     returned_status: str | None = Field(description="That report's status code (RFC 3463).", examples=["5.1.1"])
 
 
-class NoticeServedOut(BaseModel):
-    """A notice with every way that it went. `done_at`: nothing more is to be done for it."""
+class ServedToOut(ServedOut):
+    """With whom it went to."""
+
+    recipient: Annotated[
+        str | None,
+        PERSONAL,
+        Field(description="A teacher's address or telephone, masked.", examples=["w***@example.invalid"]),
+    ] = None
+
+
+class NoticeOfOut(BaseModel):
+    """A notice. `done_at`: nothing more is to be done for it."""
 
     notice: str = Field(description="The notice's id, as in webhooks and in the feed.")
     type: str = Field(examples=["restriction.served"])
@@ -116,7 +119,18 @@ class NoticeServedOut(BaseModel):
     data: dict[str, Any] = Field(description="References and dates; nothing personal.")
     created_at: datetime
     done_at: datetime | None
+
+
+class NoticeServedOut(NoticeOfOut):
+    """A notice with every way that it went."""
+
     ways: list[ServedOut]
+
+
+class CaseServedOut(NoticeOfOut):
+    """A notice about a case, with every way that it went, and whom to."""
+
+    ways: list[ServedToOut]
 
 
 class UndeliverableOut(BaseModel):
@@ -186,7 +200,9 @@ async def served(
     )
     page = rows[:limit]
     after = int(page[-1]["position"]) if len(rows) > limit else None
-    return await _served(services, page, with_recipients=False), after
+    ways = await _ways(services, page)
+    shown = [[ServedOut(**_way(each)) for each in ways[row["id"]]] for row in page]
+    return [NoticeServedOut(**_notice(row), ways=each) for row, each in zip(page, shown, strict=True)], after
 
 
 @routes.get(
@@ -229,7 +245,7 @@ async def list_restriction_deliveries(
     number: Annotated[RestrictionNumber, Path(description="The restriction's number.")],
     caller: Annotated[Caller, allowed("deliveries:read", "bureau", "county", "school")],
     services: ServicesHere,
-) -> Page[NoticeServedOut]:
+) -> Page[CaseServedOut]:
     """The evidence of service: each notice of this restriction, the newest first, at most 200."""
     state = (await services.cases.restriction(number, caller)).state
     return await _of_case(services, caller, number, (state.school, state.county, state.host))
@@ -245,7 +261,7 @@ async def list_trainee_deliveries(
     number: Annotated[TraineeNumber, Path(description="The nomination's number.")],
     caller: Reader,
     services: ServicesHere,
-) -> Page[NoticeServedOut]:
+) -> Page[CaseServedOut]:
     """Each notice that names this nomination, the newest first, at most 200."""
     state = (await services.cases.trainee(number, caller)).state
     return await _of_case(services, caller, number, (state.school, state.county, state.host))
@@ -253,13 +269,22 @@ async def list_trainee_deliveries(
 
 async def _of_case(
     services: Services, caller: Caller, number: str, parties: Sequence[str | None]
-) -> Page[NoticeServedOut]:
+) -> Page[CaseServedOut]:
     visible = await _visible(services, caller)
     recipients = [each for each in (*parties, caller.organisation) if each and (visible is None or each in visible)]
     # An id stands in quotes in the body, so that one number does not match as the beginning of another.
     mark = orjson.dumps(number)
     rows = await services.pool.fetch(_NOTICES, NEWEST, recipients, None, mark, OF_A_CASE_MAX, None, None, None)
-    return Page(items=await _served(services, rows, with_recipients=True), next=None)
+    ways = await _ways(services, rows)
+    items = []
+    for row in rows:
+        person = _person(row)
+        shown = [
+            ServedToOut(**_way(each), recipient=await _recipient(services, person, each["recipient_sealed"]))
+            for each in ways[row["id"]]
+        ]
+        items.append(CaseServedOut(**_notice(row), ways=shown))
+    return Page(items=items, next=None)
 
 
 async def _visible(services: Services, caller: Caller) -> list[str] | None:
@@ -270,41 +295,36 @@ async def _visible(services: Services, caller: Caller) -> list[str] | None:
     return [row["id"] for row in rows] or [caller.organisation]
 
 
-async def _served(services: Services, rows: Sequence[Any], *, with_recipients: bool) -> list[NoticeServedOut]:
-    ways: dict[UUID, list[ServedOut]] = {row["id"]: [] for row in rows}
-    persons = {row["id"]: _person(row) for row in rows} if with_recipients else {}
+async def _ways(services: Services, rows: Sequence[Any]) -> dict[UUID, list[Any]]:
+    """The rows of the log for each of these notices."""
+    ways: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
     for way in await services.pool.fetch(_DELIVERIES, list(ways), DELIVERIES_MAX):
-        recipient = await _recipient(services, persons.get(way["outbox_id"]), way["recipient_sealed"])
-        ways[way["outbox_id"]].append(_way(way, recipient))
-    return [
-        NoticeServedOut(
-            notice=str(row["id"]),
-            type=row["topic"],
-            organisation=row["recipient"],
-            to="organisation" if _person(row) is None else "teacher",
-            data=_body(row).get("data", {}),
-            created_at=row["created_at"],
-            done_at=row["delivered_at"],
-            ways=ways[row["id"]],
-        )
-        for row in rows
-    ]
+        ways[way["outbox_id"]].append(way)
+    return ways
 
 
-def _way(row: Any, recipient: str | None) -> ServedOut:
-    return ServedOut(
-        recipient=recipient,
-        attempts=row["attempt"],
+def _notice(row: Any) -> dict[str, Any]:
+    return {
+        "notice": str(row["id"]),
+        "type": row["topic"],
+        "organisation": row["recipient"],
+        "to": "organisation" if _person(row) is None else "teacher",
+        "data": _body(row).get("data", {}),
+        "created_at": row["created_at"],
+        "done_at": row["delivered_at"],
+    }
+
+
+def _way(row: Any) -> dict[str, Any]:
+    same = ("channel", "endpoint", "first_at", "status_code", "problem", "server", "reply", "template")
+    return {name: row[name] for name in same} | {
+        "attempts": row["attempt"],
         # A mail that came back was taken first, and says when.
-        accepted_at=row["at"] if row["problem"] == "" or row["bounced_at"] is not None else None,
-        content_sha256=row["content_digest"].hex() if row["content_digest"] else None,
-        returned_at=row["bounced_at"],
-        returned_status=row["bounce_status"],
-        **{
-            name: row[name]
-            for name in ("channel", "endpoint", "first_at", "status_code", "problem", "server", "reply", "template")
-        },
-    )
+        "accepted_at": row["at"] if row["problem"] == "" or row["bounced_at"] is not None else None,
+        "content_sha256": row["content_digest"].hex() if row["content_digest"] else None,
+        "returned_at": row["bounced_at"],
+        "returned_status": row["bounce_status"],
+    }
 
 
 async def _recipient(services: Services, person: UUID | None, sealed: str | None) -> str | None:

@@ -138,7 +138,6 @@ _WORDS: Final[dict[str, str]] = {
     "ways.endpoint": "推送地址或邮件编号",
     "ways.first_at": "首次发送",
     "ways.problem": "问题",
-    "ways.recipient": "接收地址",
     "ways.reply": "服务器答复",
     "ways.returned_at": "退信时间",
     "ways.returned_status": "退信状态码",

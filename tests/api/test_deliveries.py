@@ -88,7 +88,7 @@ async def test_the_list_holds_the_notices_of_the_callers_own_organisations(stack
     for reader in (BUREAU, COUNTY, SCHOOL, OTHER_COUNTY, HOST):
         listed = items(await api.get(reader, "/v1/deliveries?limit=500"))
         seen[reader] = {each["notice"] for each in listed} & {str(own), str(other)}
-        assert all(way["recipient"] is None for each in listed for way in each["ways"])
+        assert "recipient" not in str(listed)
     assert seen == {
         BUREAU: {str(own), str(other)},
         COUNTY: {str(own)},

@@ -13,6 +13,8 @@ from docgen.permission_table import operations, public_operations
 from tests.api.front_door import API, BUREAU, COUNTY, OTHER_COUNTY, SCHOOL, new_key
 from tests.api.nomination_files import as_file, finished, row, send
 from tests.api.nominations import identity_number, nominated, nomination
+from tests.api.notices import tell
+from tests.api.test_deliveries import log, teacher
 from tests.api.test_person_records import restricted
 from tests.api.test_tenants import World, world
 
@@ -91,6 +93,12 @@ async def requests_of(world: World) -> dict[str, Ask]:
     await api.seen()
     double, barred = [(await api.get(BUREAU, f"/v1/restrictions/{each}")).json()["person"]["id"] for each in earlier]
 
+    about = {"trainee": world.ids["nomination"][0], "restriction": world.ids["restriction"][0]}
+    recipient, sealed = await teacher(api, "wang@school.example.org")
+    for reference, number in about.items():
+        notice = await tell(api, SCHOOL, "trainee.enrolled", recipient, **{reference: number})
+        await log(api, notice, SCHOOL, recipient_sealed=sealed)
+
     def get(organisation: str, path: str) -> Ask:
         return lambda: api.get(organisation, path)
 
@@ -107,6 +115,8 @@ async def requests_of(world: World) -> dict[str, Ask]:
         "get_certificate": get(SCHOOL, f"/v1/certificates/{certificate}"),
         "verify_certificate": lambda: api.http.get(f"/v1/certificates/{certificate}/verification?code={code}"),
         "show_verification": lambda: api.http.get(f"/certificates/{certificate}?code={code}"),
+        "list_trainee_deliveries": get(COUNTY, f"/v1/trainees/{about['trainee']}/deliveries"),
+        "list_restriction_deliveries": get(COUNTY, f"/v1/restrictions/{about['restriction']}/deliveries"),
         "get_person": get(BUREAU, on),
         "find_person": post("/v1/people/find", {"identity_number": identity_number(1)}),
         "transfer_person": post(f"{on}/transfer", {"county": OTHER_COUNTY, "on": "2022-10-17", "document": "文件 5"}),

@@ -79,6 +79,11 @@ imports: $(VENV)/.installed-dev ## check what may import what
 events: $(VENV)/.installed ## write docs/events/catalogue.json: every event of every version that must be read for ever
 	@$(PY) -m docgen.event_catalogue
 
+.PHONY: drawings
+drawings: $(VENV)/.installed ## write docs/state-machines.md and docs/commands-and-states.md: what the rules do
+	@$(PY) -m docgen.state_machines
+	@$(PY) -m docgen.command_table
+
 .PHONY: lock
 lock: ## choose versions anew: requirements*.in -> requirements*.lock (needs uv)
 	@command -v $(UV) > /dev/null || { echo 'make lock needs uv (https://docs.astral.sh/uv), or UV=path/to/uv.'; exit 1; }

@@ -167,7 +167,6 @@ class _Batch:
         self._asked: list[Asked] = []
         self._mail: Session[Mail] | None = None
         self._texts: Session[TextMessage] | None = None
-        self._texted: set[UUID] = set()
         self._mail_works = True
         self._ends = time.monotonic() + BATCH_SECONDS_MAX
         self._finished: set[UUID] = set()
@@ -223,10 +222,6 @@ class _Batch:
 
     async def deliver(self) -> None:
         """Send in order, on every way at once: to each endpoint and to the teachers; then the digest."""
-        for item in self._items:
-            if item.handover and item.progress.digest is None:
-                # Its letter came back, or was put off for too long.
-                await self._hand_over(item, "returned" if item.progress.letter_refused else "put-off")
         await _together([*(self._lane(each) for each in self._sessions), self._letters()])
         for mail, items in digests(self._organisation, [item for item in self._items if item.digest]):
             if self._mail_works:
@@ -333,9 +328,12 @@ class _Batch:
 
     async def _letters(self) -> None:
         for item in self._items:
-            if self._time_is_over() or not self._mail_works:
+            if self._time_is_over():
                 break
-            if item.letter and not item.held:
+            if item.letter and item.handover:
+                # His letter came back, or was put off for too long.
+                await self._hand_over(item, "returned" if item.progress.letter_refused else "put-off")
+            elif item.letter and not item.held and self._mail_works:
                 await self._write_to_teacher(item)
 
     async def _untold(self) -> list[str]:
@@ -377,10 +375,10 @@ class _Batch:
             except (TemporalError, RuntimeError) as error:
                 # It is asked again with the next batch. Until then nobody is told to hand over what may be void.
                 self._fail(f"the service of a notice cannot be taken back ({type(error).__name__})")
-                item.letter, item.digest = True, False
+                item.letter = True
                 return
             if taken_back:
-                item.letter = item.digest = item.handover = False
+                item.letter = False
                 return
         if not await self._text(item):
             hand_over(item)
@@ -389,12 +387,12 @@ class _Batch:
         """Send the teacher a text message instead. Whether he has got one, or will be sent one later."""
         progress, person = item.progress, item.notice.person
         if progress.text_sent:
-            item.letter = item.digest = item.handover = False
+            item.letter = False
             return True
         if self._texts is None or person is None or item.notice.type not in TEXTED or progress.text_over:
             return False
-        if item.held or item.notice.id in self._texted:
-            item.letter, item.digest = True, False
+        if item.held:
+            item.letter = True
             return True
         try:
             teacher = await self._office.recipients.teacher(person)
@@ -405,8 +403,7 @@ class _Batch:
             return False
         if await self._office.recipients.is_resting(teacher.telephone_digest):
             return False
-        self._texted.add(item.notice.id)
-        item.letter = item.digest = item.handover = False
+        item.letter = False
         sent = await self._send_text(item, teacher)
         item.letter = sent.problem != "" and not sent.of_recipient
         return not sent.problem or item.letter

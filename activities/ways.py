@@ -37,7 +37,10 @@ class Item:
 
 
 def item_of(notice: QueuedNotice, progress: Progress, endpoints: Sequence[Endpoint]) -> Item:
-    """The ways that `notice` still has to go. Once it was put into a digest it goes by digest."""
+    """The ways that `notice` still has to go. Once it was put into a digest it goes by digest.
+
+    With `handover` no letter is written any more; what is done instead is still to be found out.
+    """
     wanting = {each.id for each in endpoints if each.wants(notice.type)}
     for_teacher = notice.person is not None
     overdue = progress.letter_since is not None and datetime.now(UTC) - progress.letter_since > GIVE_UP_AFTER
@@ -52,8 +55,8 @@ def item_of(notice: QueuedNotice, progress: Progress, endpoints: Sequence[Endpoi
         notice=notice,
         progress=progress,
         endpoints=wanting - progress.posted,
-        letter=for_teacher and not progress.letter_sent and not progress.text_sent and not handover,
-        digest=(unposted or handover or progress.digest is not None) and not progress.digest_sent,
+        letter=for_teacher and not progress.letter_sent and not progress.text_sent and progress.digest is None,
+        digest=(unposted or progress.digest is not None) and not progress.digest_sent,
         handover=handover,
     )
 

@@ -1,10 +1,8 @@
-"""Hours and duties of the hosts' staff (N12), to be credited where they work: as a list and as a file."""
+"""Hours and duties of the hosts' staff (N12), to be credited where they work: as a list; `api.exports` has the file."""
 
-import csv
-import io
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query
 from pydantic import BaseModel
 
 from api.pagination import Page, WindowHere, next_cursor
@@ -19,11 +17,6 @@ from projections import classes as view
 
 routes = router("/v1/duties", "classes")
 Reader = Annotated[Caller, Depends(Allowed("classes:read", ("bureau", "host")))]
-CSV: Final = "text/csv; charset=utf-8"
-PAGE: Final = 500
-MAX_CLASSES: Final = 50_000
-"""A file holds the duties of so many classes at most."""
-HEADINGS: Final = ("training_class", "campaign", "host", "project_type", "staff", "duty", "hours")
 
 
 class ClassDutiesOut(BaseModel):
@@ -50,42 +43,6 @@ async def list_duties(
         services.pool, caller.actor, campaign=campaign, host=host, after=window.after, limit=window.limit
     )
     return Page(items=[_shown(each) for each in found.items], next=next_cursor(found.next))
-
-
-@routes.get(
-    "/export",
-    operation_id="export_duties",
-    summary="Export staff hours and duties",
-    response_class=Response,
-    responses={
-        200: {"content": {"text/csv": {}}, "description": "One line for each member of the staff and duty"},
-        **documented(),
-    },
-)
-async def export_duties(
-    *,
-    caller: Reader,
-    services: ServicesHere,
-    campaign: Annotated[CampaignId | None, Query()] = None,
-    host: Annotated[Code | None, Query()] = None,
-) -> Response:
-    """The same as a file that spreadsheets open, a line for each member of the staff and duty."""
-    text = io.StringIO()
-    # The mark tells spreadsheets that this is UTF-8.
-    text.write("\ufeff")
-    lines = csv.writer(text)
-    lines.writerow(HEADINGS)
-    after = ""
-    for _ in range(MAX_CLASSES // PAGE):
-        found = await view.duties(services.pool, caller.actor, campaign=campaign, host=host, after=after, limit=PAGE)
-        for each in found.items:
-            about = (each.number, each.campaign, each.host, each.project_type)
-            lines.writerows((*about, duty.staff, duty.duty, duty.hours) for duty in each.duties)
-        if found.next is None:
-            break
-        after = found.next
-    headers = {"Content-Disposition": 'attachment; filename="duties.csv"'}
-    return Response(text.getvalue(), media_type=CSV, headers=headers)
 
 
 def _shown(row: view.ClassDuties) -> ClassDutiesOut:

@@ -1,187 +1,207 @@
-"""Lists and bulletins as files: the same filters, the same scope and the same masking as the lists in JSON."""
+"""Every list and both bulletins as files: the same filters, the same scope and the same masking as the lists in JSON.
 
-from collections.abc import Sequence
+An export asks the list's own operation for page after page, so it can show nothing that the list does not.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, get_args
 
-from fastapi import Depends, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel
 
-from api import bulletins, deliveries, problem_types, restrictions, trainees
+from api import (
+    attendance,
+    bulletins,
+    campaigns,
+    classes,
+    deliveries,
+    duties,
+    identity_reviews,
+    institutions,
+    mailboxes,
+    personal_reads,
+    problem_types,
+    quotas,
+    restrictions,
+    trainees,
+    training_days,
+    webhook_deliveries,
+)
+from api.export_headings import heading
 from api.import_routes import DOWNLOAD, FormatHere, download
+from api.pagination import MAX_LIMIT, Window, decode_cursor
 from api.permissions import Caller
 from api.problems import Problem, documented
-from api.receipts import CampaignId, TraineeNumber
+from api.receipts import CampaignId
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
 from domain.bulletin import BulletinKind
-from domain.trainee_messages import Code
-from projections import restrictions as restrictions_view
-from projections import trainees as trainees_view
 from spreadsheets.writing import Format, Sheet, numbered
 
 routes = router("/v1", "exports")
-MAX_TRAINEES: Final = 20_000
-MAX_DELIVERIES: Final = 20_000
-MAX_RESTRICTIONS: Final = 2_000
-"""Each of them opens a person's sealed fields."""
-
-PAGE_ROWS: Final = 500
-NOTICE: Final = ("notice", "type", "organisation", "to", "about", "created_at", "done_at")
-ABOUT: Final = ("trainee", "restriction", "training_class", "campaign")
-"""What a notice is about: the first of these that its data names."""
-PERSON: Final = ("name", "identity_number", "telephone")
-
-HEADINGS: Final[dict[str, str]] = {
-    "number": "编号",
-    "version": "版本",
-    "campaign": "项目期",
-    "project_type": "项目代码",
-    "county": "区县",
-    "school": "学校",
-    "stage": "学段",
-    "subject": "学科",
-    "position": "岗位",
-    "rural": "农村教师",
-    "phase": "阶段",
-    "closed": "已结束",
-    "returned": "被退回",
-    "waiting_for": "等待事项",
-    "deadline": "截止时间",
-    "host": "承训单位",
-    "training_class": "班级",
-    "certificate": "证书",
-    "restriction": "限制编号",
-    "follow_up": "跟踪任务",
-    "submitted_at": "提交时间",
-    "trainee": "学员编号",
-    "name": "姓名",
-    "identity_number": "身份证号",
-    "telephone": "手机号",
-    "ground": "事由",
-    "incident_on": "发生日期",
-    "served_at": "送达时间",
-    "objection_until": "异议截止",
-    "starts": "开始日期",
-    "until": "截止日期",
-    "policy": "起算规则",
-    "notice": "通知编号",
-    "type": "通知类型",
-    "organisation": "单位",
-    "to": "送达对象",
-    "about": "涉及编号",
-    "created_at": "产生时间",
-    "done_at": "办结时间",
-    "channel": "方式",
-    "endpoint": "推送地址或邮件编号",
-    "attempts": "次数",
-    "first_at": "首次发送",
-    "accepted_at": "对方接收时间",
-    "status_code": "状态码",
-    "problem": "问题",
-    "server": "接收服务器",
-    "reply": "服务器答复",
-    "content_sha256": "内容摘要",
-    "template": "模板版本",
-    "returned_at": "退信时间",
-    "returned_status": "退信状态码",
-}
+MAX_ROWS: Final = 20_000
+MAX_PERSONS: Final = 2_000
+"""Where each row opens a person's sealed fields."""
 
 
-@routes.get(
-    "/trainees/export",
-    operation_id="export_trainees",
-    summary="Download the list of nominations",
-    response_class=Response,
-    responses={200: DOWNLOAD, **documented()},
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list that is exported at its own path with `/export` behind it."""
+
+    path: str
+    operation: Callable[..., Awaitable[Any]]
+    name: str
+    max_rows: int = MAX_ROWS
+
+    @property
+    def is_paged(self) -> bool:
+        return "window" in inspect.signature(self.operation).parameters
+
+    @property
+    def item(self) -> type[BaseModel]:
+        """What a row of the list is in JSON."""
+        page = inspect.signature(self.operation).return_annotation
+        item: type[BaseModel] = get_args(page.model_fields["items"].annotation)[0]
+        return item
+
+
+LISTS: Final = (
+    List("/trainees", trainees.read_page, "trainees"),
+    List("/restrictions", restrictions.list_restrictions, "restrictions", MAX_PERSONS),
+    List("/classes", classes.list_classes, "classes"),
+    List("/classes/{number}/attendance", attendance.list_attendance_of_class, "attendance"),
+    List("/duties", duties.list_duties, "duties"),
+    List("/campaigns", campaigns.list_campaigns, "campaigns"),
+    List("/quotas", quotas.list_quotas, "quotas"),
+    List("/quotas/{number}/waiting", quotas.list_waiting, "waiting"),
+    List("/institutions", institutions.list_institutions, "institutions"),
+    List("/training-days", training_days.list_training_days, "training_days"),
+    List("/identity-reviews", identity_reviews.list_identity_reviews, "identity_reviews", MAX_PERSONS),
+    List("/mailboxes", mailboxes.list_mailboxes, "mailboxes"),
+    List("/webhook-endpoints/{endpoint}/deliveries", webhook_deliveries.list_webhook_deliveries, "webhook_deliveries"),
+    List("/deliveries", deliveries.list_deliveries, "deliveries"),
+    List("/personal-reads", personal_reads.list_personal_reads, "personal_reads"),
 )
-async def export_trainees(
-    caller: Annotated[Caller, allowed("trainees:read")],
-    services: ServicesHere,
-    wanted: Annotated[trainees_view.TraineeFilter, Depends(trainees.filters)],
-    format: FormatHere = "xlsx",  # noqa: A002 - the parameter's name for callers
-) -> Response:
-    """What `GET /v1/trainees` lists, whole. At most 20,000 rows."""
-    rows: list[list[str]] = []
-    after: str | None = ""
-    while after is not None:
-        page = await trainees_view.page(services.pool, caller.actor, wanted, after, PAGE_ROWS)
-        items = [trainees.TraineeItem.model_validate(each, from_attributes=True) for each in page.items]
-        rows += [_cells(item) for item in items]
-        _require_room(len(rows), MAX_TRAINEES)
-        after = page.next
-    return await _file(services, format, "trainees", tuple(trainees.TraineeItem.model_fields), rows)
 
 
-@routes.get(
-    "/restrictions/export",
-    operation_id="export_restrictions",
-    summary="Download the list of restrictions",
-    response_class=Response,
-    responses={200: DOWNLOAD, **documented()},
-)
-async def export_restrictions(
-    *,
-    caller: Annotated[Caller, allowed("restrictions:read")],
-    services: ServicesHere,
-    campaign: Annotated[CampaignId | None, Query()] = None,
-    county: Annotated[Code | None, Query()] = None,
-    phase: Annotated[Code | None, Query()] = None,
-    ground: Annotated[Literal["absent", "dismissed", "not-completed"] | None, Query()] = None,
-    trainee: Annotated[TraineeNumber | None, Query()] = None,
-    format: FormatHere = "xlsx",  # noqa: A002
-) -> Response:
-    """What `GET /v1/restrictions` lists, whole; persons are masked. Internal. At most 2,000 rows."""
-    rows: list[list[str]] = []
-    after: str | None = ""
-    while after is not None:
-        page = await restrictions_view.page(
-            services.pool,
-            caller.actor,
-            campaign=campaign,
-            county=county,
-            phase=phase,
-            ground=ground,
-            trainee=trainee,
-            after=after,
-            limit=PAGE_ROWS,
-        )
-        _require_room(len(rows) + len(page.items), MAX_RESTRICTIONS)
-        for each in page.items:
-            item = await restrictions.item_of(services, each)
-            rows.append([*(_text(getattr(item.person, name)) for name in PERSON), *_cells(item, without="person")])
-        after = page.next
-    columns = (*PERSON, *(name for name in restrictions.RestrictionItem.model_fields if name != "person"))
-    return await _file(services, format, "restrictions", columns, rows)
+def _add_export(each: List) -> None:
+    of_list = inspect.signature(each.operation)
+    kept = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in of_list.parameters.items()
+        if name != "window"
+    ]
+    wanted = inspect.Parameter("format", inspect.Parameter.KEYWORD_ONLY, default="xlsx", annotation=FormatHere)
+
+    async def export(*, services: Services, **given: Any) -> Response:
+        format_: Format = given.pop("format")
+        rows = await _rows(each, services=services, **given)
+        columns = list(columns_of(each.item))
+        headings = [heading(each.item, column) for column in columns]
+        lines = [headings, *([row.get(column, "") for column in columns] for row in rows)]
+        return download(await services.sheets.write(format_, Sheet("名单", numbered(lines))), format_, each.name)
+
+    # FastAPI reads a route's parameters from its signature: those of the list, without its pages.
+    export.__signature__ = of_list.replace(parameters=[*kept, wanted], return_annotation=Response)  # type: ignore[attr-defined]
+    routes.add_api_route(
+        f"{each.path}/export",
+        export,
+        operation_id=f"export_{each.name}",
+        summary=f"Download a list: {each.name.replace('_', ' ')}",
+        description=f"What `GET /v1{each.path}` lists, whole. At most {each.max_rows:,} rows.",
+        response_class=Response,
+        responses={200: DOWNLOAD, **documented(404)},
+    )
 
 
-@routes.get(
-    "/deliveries/export",
-    operation_id="export_deliveries",
-    summary="Download what was served",
-    response_class=Response,
-    responses={200: DOWNLOAD, **documented()},
-)
-async def export_deliveries(
-    caller: deliveries.Reader,
-    services: ServicesHere,
-    wanted: Annotated[deliveries.Wanted, Depends(deliveries.filters)],
-    format: FormatHere = "xlsx",  # noqa: A002
-) -> Response:
-    """What `GET /v1/deliveries` lists, a row for each way; nothing personal. At most 20,000 rows."""
-    ways = [name for name in deliveries.ServedOut.model_fields if name != "recipient"]
-    rows: list[list[str]] = []
-    before: int | None = deliveries.NEWEST
-    while before is not None:
-        page, before = await deliveries.served(services, caller, wanted, before, PAGE_ROWS)
-        for each in page:
-            about = next((each.data[key] for key in ABOUT if key in each.data), None)
-            notice = [each.notice, each.type, each.organisation, each.to, about, each.created_at, each.done_at]
-            served = [[getattr(way, name) for name in ways] for way in each.ways] or [[None] * len(ways)]
-            rows += [[_text(cell) for cell in (*notice, *way)] for way in served]
-        _require_room(len(rows), MAX_DELIVERIES)
-    return await _file(services, format, "deliveries", (*NOTICE, *ways), rows)
+async def _rows(each: List, **given: Any) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
+    after = ""
+    while True:
+        window = {"window": Window(MAX_LIMIT, after)} if each.is_paged else {}
+        page = await each.operation(**given, **window)
+        for item in page.items:
+            rows += lines_of(item)
+            if len(rows) > each.max_rows:
+                raise _too_many(each.max_rows)
+        following = getattr(page, "next", None)
+        if following is None:
+            return rows
+        after = decode_cursor(following)
+
+
+for _each in LISTS:
+    _add_export(_each)
+
+
+# --------------------------------------------------------------------------------------------------------- cells
+
+
+def columns_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The columns of a row: its fields, and those of the models in it (`person.name`)."""
+    for name, field in model.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is None:
+            yield prefix + name
+        else:
+            yield from columns_of(inner, f"{prefix}{name}.")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and issubclass(each, BaseModel):
+            return each
+    return None
+
+
+def lines_of(item: BaseModel, prefix: str = "") -> list[dict[str, str]]:
+    """The cells of a row by column; where it holds a list of models, a line for each of them."""
+    lines: list[dict[str, str]] = [{}]
+    for name in type(item).model_fields:
+        value = getattr(item, name)
+        if isinstance(value, BaseModel):
+            more = lines_of(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], BaseModel):
+            more = [line for each in value for line in lines_of(each, f"{prefix}{name}.")]
+        else:
+            more = [{prefix + name: _text(value)}]
+        lines = [line | each for line in lines for each in more]
+    return lines
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "是" if value else "否"
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case date():
+            return value.isoformat()
+        case list() | tuple():
+            return "; ".join(_text(each) for each in value)
+        case dict():
+            return "; ".join(f"{name} {_text(each)}" for name, each in value.items())
+    return str(value)
+
+
+def _too_many(limit: int) -> Problem:
+    fault = Fault(
+        "export_too_large",
+        f"The list has more than {limit} rows.",
+        f"名单超过 {limit} 行。",
+        "Use the filters, for instance one county or one phase at a time; or read the list page by page.",
+        "请使用筛选条件，例如按区县或阶段分次导出；或分页读取列表。",
+    )
+    return Problem(problem_types.EXPORT_TOO_LARGE, fault)
+
+
+# ----------------------------------------------------------------------------------------------------- bulletins
 
 
 @routes.get(
@@ -205,39 +225,3 @@ async def export_bulletin(
     rows = [[title], [f"{each.zh} {each.en}" for each in shown.columns], *shown.published]
     content = await services.sheets.write(format, Sheet("通报", numbered(rows), heading_row=2))
     return download(content, format, f"bulletin-{kind}-{campaign}")
-
-
-def _cells(item: BaseModel, without: str = "") -> list[str]:
-    return [_text(getattr(item, name)) for name in type(item).model_fields if name != without]
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "是" if value else "否"
-        case datetime():
-            return value.isoformat(timespec="seconds")
-        case date():
-            return value.isoformat()
-    return str(value)
-
-
-async def _file(
-    services: Services, format_: Format, name: str, columns: Sequence[str], rows: list[list[str]]
-) -> Response:
-    headings = [f"{HEADINGS.get(each, '')} {each}".strip() for each in columns]
-    return download(await services.sheets.write(format_, Sheet("名单", numbered([headings, *rows]))), format_, name)
-
-
-def _require_room(rows: int, limit: int) -> None:
-    if rows > limit:
-        fault = Fault(
-            "export_too_large",
-            f"The list has more than {limit} rows.",
-            f"名单超过 {limit} 行。",
-            "Use the filters, for instance one county or one phase at a time; or read the list page by page.",
-            "请使用筛选条件，例如按区县或阶段分次导出；或分页读取列表。",
-        )
-        raise Problem(problem_types.EXPORT_TOO_LARGE, fault)

@@ -66,6 +66,7 @@ _TAGS: Final = {
     "training-days": "Days by mode, person and 继续教育周期.",
     "webhooks": "Where notices are posted, and what became of them.",
     "events": "The same notices, to be pulled instead of posted.",
+    "deliveries": "What became of each notice and letter, and addresses that take none.",
     "mailboxes": "The queues of notices, for the bureau's operators.",
     "ledger": "Signed roots of the ledger's books, and proofs for auditors.",
     "witness": "Countersigning for other ledgers (C2SP tlog-witness).",
@@ -123,7 +124,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     components["responses"] = {f"Problem{status}": _problem_response(types) for status, types in _USUAL.items()}
     for route in routes:
         _finish(document["paths"].get(route.path_format, {}), route)
-    shown = {type_.slug for route in routes for type_ in problems_of(route)}
+    shown = {type_.slug for route in routes if route.include_in_schema for type_ in problems_of(route)}
     add_links(document)
     components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document

@@ -241,8 +241,6 @@ REFUSALS: dict[str, ProblemType] = {
         ("reopening_dates", 422, "The reopening's end is wrong", "补报截止时间有误"),
         ("too_many_reopenings", 409, "Too many reopenings", "补报次数过多"),
         ("changed_meanwhile", 412, "It has changed since you read it", "内容已变更"),
-        ("class_over_already", 422, "The class would be over already", "班级日期已过"),
-        ("seat_held_already", 409, "It has a seat already", "已占用名额"),
         ("command_reused", 422, "The key stands for other content", "键已用于其他内容"),
     )
 }

@@ -15,7 +15,7 @@ from api.cases import Found
 from api.commands import Envelope
 from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, Once, OnceHere
-from api.pagination import Page, WindowHere, next_cursor
+from api.pagination import Page, Window, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
 from api.problems import Problem, documented
 from api.receipts import (
@@ -180,13 +180,27 @@ async def list_trainees(
     wanted: Annotated[view.TraineeFilter, Depends(filters)],
 ) -> Response:
     """The nominations that are the caller's business, by number."""
+    # The view's columns are the answer's fields, so they go out as they are: a model for each costs more than the rest.
+    page = await _listed(caller, services, window, wanted)
+    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")
+
+
+async def read_page(
+    caller: Reader,
+    services: ServicesHere,
+    window: WindowHere,
+    wanted: Annotated[view.TraineeFilter, Depends(filters)],
+) -> Page[TraineeItem]:
+    """What `list_trainees` answers, as a model: for exports."""
+    return Page[TraineeItem].model_validate(await _listed(caller, services, window, wanted))
+
+
+async def _listed(caller: Caller, services: Services, window: Window, wanted: view.TraineeFilter) -> dict[str, Any]:
     found = await view.page_of_columns(services.pool, caller.actor, wanted, ITEM_COLUMNS, window.after, window.limit)
     if caller.role == "host":
         for each in found.items:
             each["restriction"] = ""
-    # The view's columns are the answer's fields, so they go out as they are: a model for each costs more than the rest.
-    page = {"items": found.items, "next": next_cursor(found.next)}
-    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")
+    return {"items": found.items, "next": next_cursor(found.next)}
 
 
 @routes.get(

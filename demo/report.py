@@ -80,9 +80,10 @@ class Line:
 class Outcome:
     """Everything that the demo reports.
 
-    `interim_bulletins` depends on the run: a date of the grid that passes while the system is down is not made up for,
-    because the figures of that day are over. `story` counts what only some stories have. `event_types`
-    says how often each type of event was recorded.
+    `interim_bulletins` depends on the run: the schedule publishes for the newest date of the grid that has begun, so a
+    date that passes between two of its runs, or while the system is down, has none. At 15 days a second and more a
+    month may pass between two runs without any interruption.
+    `story` counts what only some stories have. `event_types` says how often each type of event was recorded.
     """
 
     figures: JSONObject

@@ -115,6 +115,7 @@ _QUERIES: dict[str, dict[str, Any]] = {
     "export_bulletin": {"kind": "counties"},
     "get_issued_bulletin": {"kind": "counties", "period": "final", "version": 1},
     "list_training_days": {"cycle": "2021-2025"},
+    "export_training_days": {"cycle": "2021-2025"},
     "prove_inclusion": {"sequence": 1, "size": 1},
     "prove_consistency": {"from": 1, "to": 1},
 }
@@ -135,6 +136,7 @@ _ABOUT_A_CAMPAIGN = frozenset(
         "get_bulletins",
         "get_issued_bulletin",
         "export_bulletin",
+        "export_quotas",
         "get_nomination_template",
     }
 )

@@ -148,9 +148,9 @@ async def test_what_was_served_is_downloaded_with_the_scope_of_the_list(stack: A
     rows = cells(await stack.get(COUNTY, "/v1/deliveries/export"))
     column = {heading.split(" ")[-1]: place for place, heading in enumerate(rows[0])}
     by_notice = {row[column["notice"]]: row for row in rows[1:]}
-    assert by_notice[str(own)][column["reply"]] == PROOF["reply"]
-    assert by_notice[str(own)][column["content_sha256"]] == bytes(range(32)).hex()
-    assert by_notice[str(waiting)][column["channel"]] == ""
+    assert by_notice[str(own)][column["ways.reply"]] == PROOF["reply"]
+    assert by_notice[str(own)][column["ways.content_sha256"]] == bytes(range(32)).hex()
+    assert by_notice[str(waiting)][column["ways.channel"]] == ""
     assert all(heading[0] != heading.split(" ")[-1][0] for heading in rows[0]), "each column is named in Chinese too"
     others = cells(await stack.get(OTHER_COUNTY, "/v1/deliveries/export"))
     assert {row[column["organisation"]] for row in others[1:]} <= {OTHER_COUNTY, OTHER_SCHOOL}

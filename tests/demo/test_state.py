@@ -64,6 +64,6 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("day", [date(2022, 8, 24), date(2023, 2, 11)])
 def test_a_day_outside_the_campaign_is_refused_before_anything_starts(tmp_path: Path, day: date) -> None:
-    options = Options(state=tmp_path / "state", speed=8, trainees=20, until=day)
+    options = Options(state=tmp_path / "state", speed=8, asked=Asked(trainees=20), until=day)
     with pytest.raises(StackError, match="lies outside the campaign"):
         Demo(options, Screen())

@@ -12,6 +12,9 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from clock import DemoClock, advance_cap, create_demo_clock
+from domain.calendar import local_instant
+from domain.quiet_hours import QuietHours
 from ledger.types import NewEvent, StreamWrite
 from temporal_client import data_converter
 from tests.activities.post_office import PostOffice, open_post_office
@@ -114,6 +117,29 @@ async def paused(p: Post) -> None:
     await p.keep("mailbox-paused", handle)
 
 
+async def held(p: Post) -> None:
+    """Mail that waits for the morning; something new comes meanwhile, by webhook, and does not."""
+    async with p.office.pool.acquire() as connection:
+        await create_demo_clock(connection, local_instant("2022-09-20 23:00"), 10.0)
+    p.office.activities.clock = DemoClock(p.office.pool)
+    p.office.activities.quiet_hours = QuietHours.from_text("21:00-08:00")
+    await p.office.organisation(SCHOOL)
+    await p.office.endpoint(SCHOOL, types=["leave.granted"])
+    await p.office.tell(SCHOOL, "nomination.received")
+    handle = await p.start(SCHOOL)
+    await shows(handle, "quiet hours")
+    await p.office.tell(SCHOOL, "leave.granted")
+    await handle.signal(Mailbox.wake)
+
+    async def taken() -> bool:
+        return bool(p.office.webhooks.accepted)
+
+    await until(taken)
+    async with p.office.pool.acquire() as connection:
+        await advance_cap(connection, local_instant("2022-09-21 09:00"))
+    await p.keep("mailbox-held", handle)
+
+
 async def retried(p: Post) -> None:
     """A receiver that fails four times and then takes everything."""
     await p.office.endpoint(SCHOOL)
@@ -139,7 +165,7 @@ async def continued(p: Post) -> None:
 WITHOUT_WAITS = (retried, continued)
 """These are played where waits are skipped."""
 
-PLAYS = (delivered, paused)
+PLAYS = (delivered, paused, held)
 
 
 async def played(play: Callable[[Post], Awaitable[None]], database_url: str, servers: Servers) -> Post:

@@ -9,7 +9,7 @@ import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowUpdateFailedError
 
-from domain.decision import Actor
+from domain.decision import SYSTEM, Actor
 from tests.histories.stage import EVER, Stage
 from tests.workflows.conftest import BUREAU, COUNTY, HOST, SCHOOL, at, until
 from workflows.messages import Receipt, workflow_id
@@ -127,6 +127,12 @@ async def dismissed(s: Stage) -> None:
     await s.keep("trainee-dismissed", "trainee", number)
     restriction = f"{number}-r1"
     await s.dispatched()
+    served = await s.restriction(restriction, "serve", BUREAU, via="mail")
+    assert served.deadline is not None
+    first = await s.newest_run("restriction", restriction)
+    window = served.deadline.isoformat()
+    await s.restriction(restriction, "record-bounce", SYSTEM, until=window, reason="unknown_address")
+    await s.keep("restriction-bounced", "restriction", restriction, run_id=first)
     await s.restriction(restriction, "serve", COUNTY, via="in-person")
     teacher = Actor(organisation=restriction, role="teacher", key="link")
     await s.restriction(restriction, "object-by-link", teacher, sealed=s.sealed)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from api.permissions import commands_of_people
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from simulator.population import Population, generate
@@ -107,3 +108,79 @@ def test_whose_restriction_is_taken_back_is_refused_before_and_nominated_after()
         ("approve", ""),
     ]
     assert population("reversed-restriction").figures().nominated == 61
+
+
+IN_A_STORY = {
+    ("campaign", "reopen"),
+    ("class", "go-online"),
+    ("class", "postpone"),
+    ("quota", "accept-seats"),
+    ("quota", "offer-seats"),
+    ("quota", "report-shortfall"),
+    ("restriction", "reverse"),
+    ("trainee", "accept-seat"),
+}
+"""What somebody does in a named story, and in the usual one nobody."""
+
+NEVER_PLAYED = {
+    "attendance and papers of a class, which this plan does not ask for": {
+        ("class", "set-timetable"),
+        ("class", "record-duties"),
+    },
+    "changes of a class beside the two of the epidemic autumn; tests/api/test_class_changes.py": {
+        ("class", "cancel"),
+        ("class", "change-capacity"),
+        ("class", "merge"),
+        ("class", "move"),
+        ("class", "split"),
+        ("trainee", "change-class"),
+    },
+    "a host, a school or a teacher goes; tests/workflows/test_quota.py": {
+        ("campaign", "remove-host"),
+        ("trainee", "change-school"),
+        ("trainee", "report-impersonation"),
+        ("trainee", "substitute"),
+    },
+    "the other ways of seats; tests/workflows/test_quota.py": {
+        ("quota", "decline-seats"),
+        ("quota", "delegate"),
+        ("quota", "override"),
+        ("quota", "recall-offer"),
+        ("quota", "return-seats"),
+        ("trainee", "decline-seat"),
+    },
+    "what is undone or decided afterwards; tests/api/test_outcomes.py": {
+        ("restriction", "fail-service"),
+        ("restriction", "object-by-link"),
+        ("restriction", "waive"),
+        ("trainee", "correct"),
+        ("trainee", "record-late-answer"),
+        ("trainee", "reissue-certificate"),
+        ("trainee", "resume"),
+        ("trainee", "review-identity"),
+    },
+    "done by the system or the check-in list, and by hand only to be refused": {("trainee", "record-no-show")},
+}
+"""What no script has anybody do, and why or where else it is shown."""
+
+
+def commands_played(scenario: str) -> set[tuple[str, str]]:
+    deeds = played(scenario).every_deed()
+    return {
+        ("trainee" if deed.kind == "nomination" else deed.kind, deed.command) for deed in deeds if not deed.refused_with
+    }
+
+
+def test_every_command_of_people_is_played_somewhere_or_is_known_not_to_be() -> None:
+    usual = commands_played("usual")
+    somewhere = set[tuple[str, str]]().union(*(commands_played(name) for name in SCENARIOS))
+    everything = {
+        (kind, command)
+        for kind in ("trainee", "class", "campaign", "restriction", "quota")
+        for command in commands_of_people(kind)
+    }
+    # Earlier restrictions are recorded, and the campaign opened, before the script begins.
+    before = {("restriction", "record"), ("campaign", "open")}
+    never = set[tuple[str, str]]().union(*NEVER_PLAYED.values())
+    assert somewhere - usual == IN_A_STORY
+    assert everything - before - somewhere == never

@@ -34,7 +34,6 @@ UNSCOPED: Final = {
     ("institutions", "revoke_key"): "the second statement: the first has found the key by organisation and id",
     ("import_routes", "run"): "whether there is an id that follows from the caller's organisation",
     ("inbox", "_GROW"): "of an operation whose id follows from the caller's organisation",
-    ("me", "_KEY"): "of the key that has been let in",
     ("deliveries", "_OURS"): "which organisations are the viewer's: his own and those below",
     ("deliveries", "_NOTICES"): "to the recipients that `_visible` has found; every one for the bureau",
     ("deliveries", "_DELIVERIES"): "of notices that the statement before has found by their recipients",

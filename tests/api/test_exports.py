@@ -176,7 +176,7 @@ async def test_a_list_that_is_too_long_is_refused_with_the_way_out(stack: API) -
         await nominated(stack, counter)
     await stack.seen()
     bureau = Caller("k", BUREAU, "bureau", frozenset())
-    short = exports.List("/trainees", trainees.list_trainees, "trainees", max_rows=1)
+    short = exports.List("/trainees", trainees.read_page, "trainees", max_rows=1)
     with pytest.raises(Problem) as raised:
         await exports._rows(short, caller=bureau, services=stack.services, wanted=EVERYTHING)
     assert (raised.value.type.slug, raised.value.type.status) == ("export-too-large", 422)

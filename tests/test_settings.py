@@ -127,7 +127,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (?:`([^`]*)`|required) \|", (ROOT / "docs/settings.md").read_text(), re.M)
     documented = {variable: default or None for variable, default in rows}
     assert documented == {
-        variable_of(name): None if field.is_required() else str(field.default).lower()
+        variable_of(name): None if field.is_required() else str(field.default).lower() or None
         for name, field in Settings.model_fields.items()
     }
 

@@ -14,6 +14,7 @@ from api.app import create_app
 from api.docs import PROBLEMS
 from api.edge import MAX_BODY_BYTES
 from api.problem_types import BY_SLUG, REFUSALS
+from api.receipts import MAX_LARGE_ROWS
 from api.validation import known_names, unknown_field
 from domain.identity import IDENTITY_ERROR_CODES
 from domain.refusals import WORDINGS
@@ -117,7 +118,7 @@ async def test_a_body_that_is_too_large(api: API) -> None:
 
     response = await api.call(SCHOOL, "POST", "/v1/nominations", content=parts(), headers=headers)
     assert (response.status_code, api.problem(response)) == (413, "body-too-large")
-    response = await api.post(SCHOOL, "/v1/nominations", {"items": [None] * 501})
+    response = await api.post(SCHOOL, "/v1/nominations", {"items": [None] * (MAX_LARGE_ROWS + 1)})
     assert response.status_code == 422
     assert response.json()["errors"][0]["pointer"] == "/items"
 

@@ -338,13 +338,15 @@ async def test_a_session_may_do_what_a_key_may_and_only_from_our_own_pages(here:
     for headers in ({}, {"Origin": "http://evil.invalid"}, {"Origin": "null"}, {"Origin": "http://xunji.test:81"}):
         refused = await here.http.post(path, json=body, headers={"Idempotency-Key": str(uuid4()), **headers})
         assert (refused.status_code, here.problem(refused)) == (403, "cross-site-request"), headers
-    done = await here.http.post(path, json=body, headers={"Idempotency-Key": str(uuid4()), **ORIGIN})
+    await here.seen()
+    tag = (await here.http.get(f"/v1/institutions/{COUNTY}")).headers["etag"]
+    meant = {"Idempotency-Key": str(uuid4()), "If-Match": tag, **ORIGIN}
+    done = await here.http.post(path, json=body, headers=meant)
     assert done.status_code == 200, done.text
     recorded = await here.services.ledger.read_stream("institutions", f"institution/{COUNTY}")
     assert recorded[-1].actor == f"county:{COUNTY}:{staff}"
-    other = await here.http.post(
-        f"/v1/institutions/{BUREAU}/contact", json=body, headers={"Idempotency-Key": str(uuid4()), **ORIGIN}
-    )
+    meant = {"Idempotency-Key": str(uuid4()), "If-Match": '"1"', **ORIGIN}
+    other = await here.http.post(f"/v1/institutions/{BUREAU}/contact", json=body, headers=meant)
     assert other.status_code == 404
     assert here.problem(await here.http.get("/v1/mailboxes")) == "scope-missing"
     # A key goes before a session, and needs no page.

@@ -142,40 +142,42 @@ async def test_what_comes_while_temporal_is_away_is_done_once_and_in_order(morta
     api = mortal.api
     numbers = [await nominated(api, counter) for counter in range(1, 11)]
     await (mortal.server.lose() if is_lost else mortal.kill())
-    sent: list[tuple[str, str, httpx2.Response, str, Any]] = []
+    sent: list[tuple[str, str, httpx2.Response, dict[str, str], Any]] = []
 
-    async def send(organisation: str, path: str, body: Any = None) -> str:
-        key = str(uuid4())
-        response = await api.post(organisation, path, body, key=key)
-        sent.append((organisation, path, response, key, body))
+    async def send(organisation: str, path: str, body: Any = None, version: int | None = None) -> str:
+        """`version` is the one that the case will have by then; whoever names none has read it now."""
+        headers = {"Idempotency-Key": str(uuid4())} | ({"If-Match": f'"{version}"'} if version else {})
+        response = await api.post(organisation, path, body, headers=headers)
+        sent.append((organisation, path, response, headers, body))
         return await accepted(response)
 
     for counter, number in enumerate(numbers):
         await send(COUNTY, f"/v1/trainees/{number}/approve", {})
-        await send(BUREAU, f"/v1/trainees/{number}/approve", by_host())
+        await send(BUREAU, f"/v1/trainees/{number}/approve", by_host(), version=2)
         await send(SCHOOL, "/v1/nominations", nomination(api, 100 + counter))
-    refused = await send(COUNTY, f"/v1/trainees/{numbers[0]}/reject", {"reasons": ["other"]})
+    stale = await send(COUNTY, f"/v1/trainees/{numbers[0]}/reject", {"reasons": ["other"]})
+    refused = await send(COUNTY, f"/v1/trainees/{numbers[0]}/reject", {"reasons": ["other"]}, version=3)
     twice = await send(SCHOOL, "/v1/nominations", nomination(api, 100))
 
     shown = await api.get(COUNTY, f"/v1/trainees/{numbers[0]}")
     assert (shown.status_code, shown.json()["phase"]) == (200, "nominated"), "reads go on"
     ready = (await api.http.get("/v1/readyz")).json()
-    assert (ready["status"], ready["away"], ready["kept"]["count"]) == ("degraded", ["temporal"], 32)
-    for organisation, path, response, key, body in sent:
-        again = await api.post(organisation, path, body, key=key)
+    assert (ready["status"], ready["away"], ready["kept"]["count"]) == ("degraded", ["temporal"], 33)
+    for organisation, path, response, headers, body in sent:
+        again = await api.post(organisation, path, body, headers=headers)
         assert (again.status_code, again.content) == (202, response.content)
-    assert await api.services.pool.fetchval("SELECT count(*) FROM app.inbox") == 32
+    assert await api.services.pool.fetchval("SELECT count(*) FROM app.inbox") == 33
 
     await mortal.server.start()
     if is_lost:
         await recover(api.settings)
     shown_operations = [await ended(api, each[0], each[2].json()["id"]) for each in sent]
     outcomes = [each["outcome"] for each in shown_operations]
-    assert [each["state"] for each in shown_operations] == ["done"] * 32
+    assert [each["state"] for each in shown_operations] == ["done"] * 33
     # The county has four seats: its commands were handled in their order, and the bureau's after them, or two of the
     # first four would have nothing.
     assert [each["status"] for each in outcomes[:30:3]] == [200] * SEATS + [409] * (10 - SEATS)
-    assert [each["status"] for each in outcomes[1:30:3]] == [200] * SEATS + [403] * (10 - SEATS)
+    assert [each["status"] for each in outcomes[1:30:3]] == [200] * SEATS + [412] * (10 - SEATS)
     assert [each["status"] for each in outcomes[2:30:3]] == [201] * 10
     for place, number in enumerate(numbers):
         approved = ["nomination.approved"] * 2 if place < SEATS else []
@@ -189,14 +191,15 @@ async def test_what_comes_while_temporal_is_away_is_done_once_and_in_order(morta
     sequences = [each[0].sequence for each in streams]
     assert sequences == sorted(sequences), "in the order in which the school has sent them"
     for operation, organisation, status, slug in (
+        (stale, COUNTY, 412, "changed-meanwhile"),
         (refused, COUNTY, 403, "not-your-part"),
         (twice, SCHOOL, 409, "duplicate-nomination"),
     ):
         outcome = (await ended(api, organisation, operation))["outcome"]
         assert check_problem({k: v for k, v in outcome["problem"].items() if v is not None}) == slug
         assert outcome["status"] == outcome["problem"]["status"] == status
-    for organisation, path, response, key, body in sent[:3]:
-        again = await api.post(organisation, path, body, key=key)
+    for organisation, path, response, headers, body in sent[:3]:
+        again = await api.post(organisation, path, body, headers=headers)
         assert (again.status_code, again.content) == (202, response.content), "the same key, the same answer"
     await wait_until_ready(api)
     again = await api.post(COUNTY, f"/v1/trainees/{new[0]}/reject", {"reasons": ["other"]})
@@ -225,7 +228,10 @@ async def test_a_later_command_does_not_overtake_a_kept_one(held: asyncio.Event,
     kept = await accepted(await api.post(COUNTY, f"/v1/trainees/{first}/approve", {}))
     await mortal.server.start()
     api.services.commands._breaker.answered()
-    same_process = await accepted(await api.post(BUREAU, f"/v1/trainees/{first}/approve", by_host()))
+    after_the_county = {"If-Match": '"2"'}
+    same_process = await accepted(
+        await api.post(BUREAU, f"/v1/trainees/{first}/approve", by_host(), headers=after_the_county)
+    )
     same_organisation = await accepted(await api.post(COUNTY, f"/v1/trainees/{second}/approve", {}))
     # The bureau has something waiting now, too. Somebody else's command for somebody else's case goes through.
     number = other.json()["number"]

@@ -105,6 +105,7 @@ def _add_export(each: List) -> None:
         lines = [headings, *([row.get(column, "") for column in columns] for row in rows)]
         return download(await services.sheets.write(format_, Sheet("名单", numbered(lines))), format_, each.name)
 
+    export.asks = each.operation  # type: ignore[attr-defined]
     # FastAPI reads a route's parameters from its signature: those of the list, without its pages.
     export.__signature__ = of_list.replace(parameters=[*kept, wanted], return_annotation=Response)  # type: ignore[attr-defined]
     routes.add_api_route(

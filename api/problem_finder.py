@@ -86,6 +86,10 @@ def row_problems_of(route: APIRoute) -> frozenset[ProblemType]:
 
 def _carried_out(route: APIRoute) -> Iterator[ProblemType]:
     yield from _raised_by(route.endpoint)
+    asked = getattr(route.endpoint, "asks", None)
+    if asked is not None:
+        # A route that was made of another one answers with that one's problems, too.
+        yield from _raised_by(asked)
     for command in _commands(route):
         yield from (REFUSALS[code] for code in _OF_EVERY_COMMAND | refusals_of(command))
 

@@ -73,8 +73,13 @@ def main() -> int:
     items = [{"trainee": line.strip()} for line in sys.stdin if line.strip()]
     path = f"/v1/classes/{training_class}/registrations"
     answer = post(os.environ["XUNJI"], os.environ["XUNJI_KEY"], path, {"items": items})
+    if "items" not in answer:
+        print(f"Kept, and done as soon as everything is there: /v1/operations/{answer['id']}", file=sys.stderr)
+        return 0
     for row in answer["items"]:
-        if row["status"] < 300:
+        if row["status"] == 202:
+            print(row.get("number", ""), f"kept, see {row['operation']}", file=sys.stderr)
+        elif row["status"] < 300:
             print(row["number"], row["receipt"]["phase"])
         else:
             for error in row["problem"]["errors"]:

@@ -30,10 +30,15 @@ answer=$(curl --silent --show-error --retry 5 --retry-connrefused --max-time 120
 python3 -c '
 import json, sys
 answer = json.load(sys.stdin)
-if "items" not in answer:
+if "title" in answer:
     sys.exit("%(status)s %(title)s: %(detail)s %(detail_zh)s" % answer)
+if "items" not in answer:
+    print("Kept, and done as soon as everything is there: /v1/operations/%(id)s" % answer, file=sys.stderr)
+    sys.exit(0)
 for row in answer["items"]:
-    if row["status"] < 300:
+    if row["status"] == 202:
+        print(row.get("number", ""), "kept, see", row["operation"], file=sys.stderr)
+    elif row["status"] < 300:
         print(row["number"], row["receipt"]["phase"])
     else:
         for error in row["problem"]["errors"]:

@@ -14,7 +14,7 @@ import sys
 from xunji_client import AuthenticatedClient
 from xunji_client.api.classes import get_class, register_trainees_of_class
 from xunji_client.api.institutions import get_me
-from xunji_client.models import ClassOut, MeOut, ProblemDocument, RegistrationRow, RowsRegistrationRow
+from xunji_client.models import ClassOut, ManyRowsRegistrationRow, MeOut, OperationOut, ProblemDocument, RegistrationRow
 
 
 class Refused(Exception):
@@ -46,13 +46,18 @@ def register(client: AuthenticatedClient, training_class: str, trainees: list[st
     """Register them; how many rows were refused, each of which is explained on standard error. Raises Refused."""
     # The same list is the same request, however often it is sent.
     key = "register-" + hashlib.sha256("\n".join((training_class, *trainees)).encode()).hexdigest()[:40]
-    body = RowsRegistrationRow(items=[RegistrationRow(trainee=each) for each in trainees])
+    body = ManyRowsRegistrationRow(items=[RegistrationRow(trainee=each) for each in trainees])
     answer = register_trainees_of_class.sync(training_class, client=client, body=body, idempotency_key=key)
     if isinstance(answer, ProblemDocument):
         raise Refused(answer)
     assert answer is not None, "raise_on_unexpected_status"
+    if isinstance(answer, OperationOut):
+        print(f"Kept, and done as soon as everything is there: /v1/operations/{answer.id}", file=sys.stderr)
+        return 0
     for row in answer.items:
-        if row.receipt:
+        if row.operation:
+            print(row.number, f"kept, see {row.operation}", file=sys.stderr)
+        elif row.receipt:
             print(row.receipt.number, row.receipt.phase)
         elif row.problem:
             for error in row.problem.errors:

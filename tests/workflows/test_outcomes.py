@@ -99,7 +99,7 @@ async def test_case_72_a_closed_case_is_corrected_and_its_workflow_starts_again_
         await core.projector.wait_for("people", await core.ledger.head("people"))
         (row,) = (await training_days.page(core.pool, cycle="2021-2025", person=person)).items
         assert (row.centralised_days, row.online_days, row.hours) == (7, 0, 64)
-        late = {"answer": "completed", "said_on": "2022-12-01", "document": "letter 9"}
+        late = {"answer": "completed", "said_on": "2022-10-17", "document": "letter 9"}
         kept = await core.send("trainee", number, "record-late-answer", COUNTY, late)
         assert (kept.phase, kept.version) == ("following-up", again.version + 1)
 

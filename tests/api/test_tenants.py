@@ -92,6 +92,10 @@ async def world(stack: API) -> World:
     return found
 
 
+WITHOUT_ROWS = {"list_operation_rows"}
+"""An import has its rows elsewhere: 404 for its owner, too. `tests/api/test_inbox.py` reads rows that are there."""
+
+
 async def ask(world: World, route: KeyRoute, organisation: str, path: str, trainee: str) -> httpx2.Response:
     request = request_for(world.api, route, trainee)
     return await world.api.call(organisation, method_of(route), path, request.pop("json", None), **request)
@@ -126,7 +130,7 @@ async def test_what_is_somebody_elses_is_answered_as_what_does_not_exist(world: 
             both = [each for name in (*(kind.name for kind in route.objects), "nomination") for each in world.ids[name]]
             assert words_of(theirs, *both) == words_of(nobodys, *both), shown
             tried.add((kind.name, role))
-        if method_of(route) == "GET" and kind.name != "book":
+        if method_of(route) == "GET" and kind.name != "book" and route.operation_id not in WITHOUT_ROWS:
             owned = await ask(world, route, world.owner[kind.name], world.path(route, exists=True), "")
             owner_may = ROLE_OF[world.owner[kind.name]] in route.permission.open_to
             # There is an object; whether it has a link to object by at this moment is another question.

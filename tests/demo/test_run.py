@@ -18,14 +18,22 @@ import pytest_asyncio
 ROOT = Path(__file__).resolve().parents[2]
 TRAINEES, SPEED = 60, 12
 STOPPED_IN, LOST_ON = "2022-10-06", "2022-10-26"
-SAME = ("nominated", "phases", "restrictions", "notices", "bulletins_sha256", "classes", "refused", "drift")
+SAME = ("nominated", "phases", "restrictions", "bulletins_sha256", "classes", "refused", "drift")
+PACED = ("seat.offered", "seat.offer_lapsed")
+"""An offer holds for two days, a sixth of a second here: how many follow one another before it is too late for another
+depends on how long the machine takes to make one. Each is a notice, too.
+"""
 
 
-def sizes(figures: dict[str, Any]) -> dict[str, int]:
-    """The events of each book, but for interim bulletins: those of days on which the system was down are left out."""
+def same(figures: dict[str, Any]) -> dict[str, Any]:
+    """What does not depend on the pace: figures, notices, and the events of each book. Interim bulletins are left out,
+    because those of days on which the system was down are.
+    """
+    paced = sum(figures["event_types"].get(each, 0) for each in PACED)
     counted = {name: book["size"] for name, book in figures["books"].items()}
-    counted["2022-zhengzhou"] -= figures["interim_bulletins"]
-    return counted
+    counted["2022-zhengzhou"] -= figures["interim_bulletins"] + paced
+    notices = {name: count - (paced if name != "undelivered" else 0) for name, count in figures["notices"].items()}
+    return {**{name: figures[name] for name in SAME}, "books": counted, "notices": notices}
 
 
 async def start(state: Path, *options: str) -> Process:
@@ -118,8 +126,7 @@ async def test_an_interruption_and_a_lost_temporal_change_nothing(
     assert left_behind(state) == []
 
     figures, output = await finish(state, "--lose-temporal-at", LOST_ON)
-    assert {name: figures[name] for name in SAME} == {name: undisturbed[name] for name in SAME}
-    assert sizes(figures) == sizes(undisturbed)
+    assert same(figures) == same(undisturbed)
     assert figures["received"]["repeated"] == 0
     assert figures["recovered"]["on"] == LOST_ON
     assert min(figures["recovered"]["running"][kind] for kind in ("campaign", "class", "trainee")) > 0
@@ -127,4 +134,4 @@ async def test_an_interruption_and_a_lost_temporal_change_nothing(
 
     again, output = await finish(state)
     assert "this is what it came to" in output
-    assert {name: again[name] for name in SAME} == {name: undisturbed[name] for name in SAME}
+    assert same(again) == same(undisturbed)

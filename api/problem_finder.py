@@ -49,7 +49,7 @@ _CLAIMS: Final = {
 }
 """Claims that a decision may ask for, and the refusals that come of them when the ledger says no."""
 
-_READS_A_STREAM: Final = "read_stream"
+_READ_A_STREAM: Final = frozenset({"read_stream", "_load"})
 _APPENDS: Final = frozenset({"Append", "append_of"})
 
 
@@ -160,7 +160,7 @@ def _codes(function: Callable[..., Any]) -> frozenset[str]:
 def _raised_by(function: Callable[..., Any]) -> Iterator[ProblemType]:
     names, codes = _mentioned(function)
     yield from (REFUSALS[code] for code in codes)
-    if _READS_A_STREAM in names:
+    if names & _READ_A_STREAM:
         yield from (REFUSALS["book_detached"], REFUSALS["history_unreadable"])
     if names & _APPENDS:
         yield REFUSALS["book_closed"]

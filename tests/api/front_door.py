@@ -100,8 +100,10 @@ class API:
             for _ in range(MAX_LOOKS):
                 headers["If-Match"] = await self.tag(organisation, path.rpartition("/")[0])
                 response = await self.http.request(method, path, headers=headers, **more)
-                if response.status_code != PRECONDITION_FAILED:
+                if response.status_code != PRECONDITION_FAILED or key:
                     break
+                # What was refused is answered so for ever under its key.
+                headers["Idempotency-Key"] = str(uuid4())
         assert response.status_code != 500, response.text
         check_described(method, response)
         return response

@@ -53,7 +53,8 @@ async def test_a_browser_signs_in_and_out(database_url: str, tmp_path: Path) -> 
             assert await page.evaluate("document.cookie") == "", "no script reads it"
             written = await page.evaluate(
                 """async path => (await fetch(path, {method: "POST", body: '{"email": "new@example.invalid"}',
-                   headers: {"Content-Type": "application/json", "Idempotency-Key": "k1"}})).status""",
+                   headers: {"Content-Type": "application/json", "Idempotency-Key": "k1",
+                             "If-Match": '"1", "2", "3"'}})).status""",
                 f"/v1/institutions/{COUNTY}/contact",
             )
             assert written == 200, "our own page may change something"

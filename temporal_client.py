@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from datetime import timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
 
 from settings import Settings
 
@@ -50,6 +51,26 @@ async def connect(settings: Settings) -> Client:
         namespace=settings.temporal_namespace,
         data_converter=data_converter,
     )
+
+
+_PASSING: Final = frozenset(
+    {
+        RPCStatusCode.NOT_FOUND,
+        RPCStatusCode.ABORTED,
+        RPCStatusCode.ALREADY_EXISTS,
+        RPCStatusCode.FAILED_PRECONDITION,
+    }
+)
+_LOST_WITH_ITS_WORKFLOW: Final = "AcceptedUpdateCompletedWorkflow"
+
+
+def is_passing(error: RPCError | WorkflowUpdateFailedError) -> bool:
+    """Whether the Update met a workflow that was just closing, or whose task has failed and is tried again
+    (WorkflowNotReady): the next attempt finds it ready, or starts it.
+    """
+    if isinstance(error, RPCError):
+        return error.status in _PASSING
+    return getattr(error.cause, "type", "") == _LOST_WITH_ITS_WORKFLOW
 
 
 _Result = TypeVar("_Result")

@@ -1,79 +1,91 @@
-"""Sending a command to a trainee's workflow from an activity, with the same care as the front door sends one.
+"""Sending the system's own commands to workflows from an activity, with the same care as the front door sends others'.
 
-A workflow that is just closing, or whose task has failed and is tried again, turns an Update away (`WorkflowNotReady`).
-That passes within moments, so it is no reason to fail an activity that has hundreds of trainees to reach.
+A workflow that is just closing, or whose task has failed and is tried again, turns an Update away (`is_passing`). That
+passes within moments, so it is no reason to fail an activity that has hundreds of cases to reach.
 """
 
 import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from domain.decision import SYSTEM, Refusal
-from temporal_client import update_with_start
-from workflows.messages import REFUSED, WORKFLOW_TYPES, CommandMessage, ProcessStart, Receipt, workflow_id
+from temporal_client import is_passing, update_with_start
+from workflows.messages import (
+    REFUSED,
+    WORKFLOW_TYPES,
+    CommandMessage,
+    ProcessKind,
+    ProcessStart,
+    Receipt,
+    workflow_id,
+)
 
 MAX_ATTEMPTS: Final = 5
 FIRST_PAUSE_S: Final = 0.1
 """Before the second attempt; each further pause is twice as long."""
-LOST_WITH_ITS_WORKFLOW: Final = "AcceptedUpdateCompletedWorkflow"
-PASSING: Final = frozenset(
-    {
-        RPCStatusCode.NOT_FOUND,
-        RPCStatusCode.ABORTED,
-        RPCStatusCode.ALREADY_EXISTS,
-        RPCStatusCode.FAILED_PRECONDITION,
-    }
-)
 
 
-class TraineeCommands:
-    """The system's own commands to trainees. `task_queue` is where a workflow is started that does not run."""
+class SystemCommands:
+    """`task_queue` is where a workflow is started that does not run, `rpc_timeout` bounds one attempt."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(self, client: Client, task_queue: str, rpc_timeout: timedelta | None = None) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._rpc_timeout = rpc_timeout
 
     async def send(
-        self, campaign: str, number: str, command: str, *, command_id: str, correlation_id: str
+        self,
+        kind: ProcessKind,
+        campaign: str,
+        number: str,
+        command: str,
+        *,
+        command_id: str,
+        correlation_id: str,
+        body: Mapping[str, Any] | None = None,
     ) -> Refusal | None:
         """Carry out one command; the refusal if the case does not allow it. Raises what Temporal raises."""
+        start = ProcessStart(number=number, campaign=campaign)
+        message = CommandMessage(actor=SYSTEM, body=dict(body or {}), digest="", correlation_id=correlation_id)
         pause_s = FIRST_PAUSE_S
         for _ in range(MAX_ATTEMPTS - 1):
             try:
-                return await self._attempt(campaign, number, command, command_id, correlation_id)
+                return await self._attempt(kind, start, command, message, command_id)
             except (RPCError, WorkflowUpdateFailedError) as error:
-                if not _passes(error):
+                if not is_passing(error):
                     raise
             await asyncio.sleep(pause_s)
             pause_s *= 2
-        return await self._attempt(campaign, number, command, command_id, correlation_id)
+        return await self._attempt(kind, start, command, message, command_id)
 
     async def _attempt(
-        self, campaign: str, number: str, command: str, command_id: str, correlation_id: str
+        self, kind: ProcessKind, start: ProcessStart, command: str, message: CommandMessage, command_id: str
     ) -> Refusal | None:
-        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
-            WORKFLOW_TYPES["trainee"],
-            ProcessStart(number=number, campaign=campaign),
-            id=workflow_id("trainee", number),
+        operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            WORKFLOW_TYPES[kind],
+            start,
+            id=workflow_id(kind, start.number),
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         )
-        message = CommandMessage(actor=SYSTEM, body={}, digest="", correlation_id=correlation_id)
         try:
-            await update_with_start(self._client, command, message, start=start, id=command_id, result_type=Receipt)
+            await update_with_start(
+                self._client,
+                command,
+                message,
+                start=operation,
+                id=command_id,
+                result_type=Receipt,
+                rpc_timeout=self._rpc_timeout,
+            )
         except WorkflowUpdateFailedError as error:
             if isinstance(error.cause, ApplicationError) and error.cause.type == REFUSED:
                 return Refusal.model_validate(error.cause.details[0])
             raise
         return None
-
-
-def _passes(error: RPCError | WorkflowUpdateFailedError) -> bool:
-    """Whether the next attempt finds the workflow ready, or starts it."""
-    if isinstance(error, RPCError):
-        return error.status in PASSING
-    return isinstance(error.cause, ApplicationError) and error.cause.type == LOST_WITH_ITS_WORKFLOW

@@ -103,13 +103,8 @@ class LedgerActivities:
             return await self._refused(process, stale, request, version)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         now = await self._clock.now()
-        decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))
-        if isinstance(decided, Refusal) and process.reconsider is not None:
-            # Some refusals rest on what only they need to look up; the main road is spared the reading.
-            amended = await process.reconsider(self._facts, request.campaign, state, command, facts, decided)
-            if amended is not None:
-                facts = amended
-                decided = process.decide(state, command, Context(request.number, request.message.actor, facts, now))
+        context = Context(request.number, request.message.actor, facts, now)
+        decided, facts = await process.decided(self._facts, request.campaign, state, command, context)
         if isinstance(decided, Refusal):
             return await self._refused(process, decided, request, version)
         new_state = state

@@ -99,6 +99,18 @@ class Process:
     facts: Callable[[FactReader, str, str, Any, Command], Awaitable[Any]]
     reconsider: Callable[[FactReader, str, Any, Command, Any, Refusal], Awaitable[Any]] | None = None
 
+    async def decided(
+        self, read: FactReader, campaign_id: str, state: Any, command: Command, context: Context[Any]
+    ) -> tuple[Decision | Refusal, Any]:
+        """What is decided, and the facts that it rests on."""
+        outcome = self.decide(state, command, context)
+        if isinstance(outcome, Refusal) and self.reconsider is not None:
+            # Some refusals rest on what only they need to look up; the main road is spared the reading.
+            amended = await self.reconsider(read, campaign_id, state, command, context.facts, outcome)
+            if amended is not None:
+                return self.decide(state, command, replace(context, facts=amended)), amended
+        return outcome, context.facts
+
 
 async def _trainee_facts(
     read: FactReader, campaign_id: str, number: str, state: trainee_state.Trainee | None, command: Command

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.commanding import TraineeCommands
+from activities.commanding import SystemCommands
 from workflows.messages import Reached, ReachTrainees
 
 PAGE = 200
@@ -30,7 +30,7 @@ class ReachActivities:
     """Sends a command to every trainee found in certain phases."""
 
     def __init__(self, client: Client, pages: TraineePages, task_queue: str) -> None:
-        self._commands = TraineeCommands(client, task_queue)
+        self._commands = SystemCommands(client, task_queue)
         self._pages = pages
 
     def all(self) -> Sequence[Any]:
@@ -57,6 +57,7 @@ class ReachActivities:
         command = request.command_by_phase[phase]
         async with gate:
             refusal = await self._commands.send(
+                "trainee",
                 request.campaign,
                 number,
                 command,

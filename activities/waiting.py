@@ -7,7 +7,7 @@ from uuid import uuid4
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.commanding import TraineeCommands
+from activities.commanding import SystemCommands
 from domain.trainee_seat_messages import OfferSeat
 from workflows.messages import FillSeats, SeatsFilled
 
@@ -27,7 +27,7 @@ class WaitingActivities:
     """One offer per free seat: the offer's own append claims the seat, so a repetition can't make two of one."""
 
     def __init__(self, client: Client, lists: WaitingLists, task_queue: str) -> None:
-        self._commands = TraineeCommands(client, task_queue)
+        self._commands = SystemCommands(client, task_queue)
         self._lists = lists
 
     def all(self) -> Sequence[Any]:
@@ -56,6 +56,7 @@ class WaitingActivities:
 
     async def _offer(self, request: FillSeats, number: str) -> bool:
         refusal = await self._commands.send(
+            "trainee",
             request.campaign,
             number,
             OfferSeat.name,

@@ -14,34 +14,31 @@ from api.class_files import (
     NAME_NAMES,
     TRAINEE_NAMES,
     Cells,
+    ClassFileHere,
     ClassHere,
     members,
     not_a_time,
+    receive_of_class,
     require_class,
     require_room,
     template,
 )
-from api.idempotency import OnceHere
 from api.import_columns import RESULT, RESULT_NAMES, SUCCEEDED_MARK, Columns
 from api.import_routes import (
     DOWNLOAD,
-    DryRunHere,
     FormatHere,
-    HiddenRowsHere,
-    ModeHere,
     add_reading_routes,
     download,
-    receive,
 )
 from api.import_work import YIELD_ROWS, Noun, require_plain, settled
-from api.kept_imports import Import, Options, Result
+from api.kept_imports import Import, Result
 from api.operations import OperationOut
 from api.permissions import Caller
 from api.problems import Problem, documented, refused
 from api.receipts import Day, parsed_row
 from api.routing import router
 from api.services import Allowed, Services, ServicesHere
-from api.uploads import REQUEST_BODY, TimelyBody, Upload
+from api.uploads import REQUEST_BODY, TimelyBody
 from domain.attendance import REGISTERED, AttendanceDay, Mark, evolve
 from domain.calendar import local_date
 from domain.decision import Refusal
@@ -212,24 +209,12 @@ NOUN: Final = Noun(
     dependencies=[TimelyBody, Depends(Allowed(NOUN.scope, NOUN.roles))],
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def import_attendance(
-    *,
-    services: ServicesHere,
-    once: OnceHere,
-    upload: Upload,
-    training_class: ClassHere,
-    mode: ModeHere = "partial",
-    dry_run: DryRunHere = False,
-    hidden_rows: HiddenRowsHere = "refuse",
-) -> Response:
+async def import_attendance(sent: ClassFileHere) -> Response:
     """An XLSX or CSV file with a row for each trainee and session. The same file again is the same import.
 
     A row without units records nothing: unknown stays unknown, and is not absence (0).
     """
-    options = Options(training_class, mode, dry_run, hidden_rows)
-    return await receive(
-        services, once, NOUN, upload, options, lambda: require_class(services, once.caller, training_class)
-    )
+    return await receive_of_class(NOUN, sent)
 
 
 @routes.get(

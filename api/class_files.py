@@ -1,18 +1,23 @@
 """What the files of a class have in common: how their cells are read, and their templates with the class's trainees."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from fastapi import Query
+from fastapi import Depends, Query, Response
 
 from api import people, problem_types
+from api.idempotency import Once, OnceHere
 from api.import_columns import RESULT
-from api.kept_imports import Import
+from api.import_routes import DryRunHere, HiddenRowsHere, ModeHere, receive
+from api.import_work import Noun
+from api.kept_imports import Import, Options
 from api.permissions import Caller
 from api.problems import Problem
 from api.receipts import ClassNumber
-from api.services import Services
+from api.services import Services, ServicesHere
+from api.uploads import Upload
 from api.validation import Fault
 from domain.calendar import SHANGHAI
 from domain.identity import mask_name
@@ -32,6 +37,43 @@ TRAINEE_NAMES: Final = ("学员编号", "编号", "trainee", "trainee number", "
 NAME_NAMES: Final = ("姓名", "学员姓名", "name")
 MASKS: Final = {"name": mask_name}
 """A name stands in the file for people to read; it is never read into a command."""
+
+
+# --------------------------------------------------------------------------------------------------- receiving
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFile:
+    """A file that was sent for a class, and how it is meant."""
+
+    services: Services
+    once: Once
+    upload: bytes
+    options: Options
+
+
+async def _sent(
+    *,
+    services: ServicesHere,
+    once: OnceHere,
+    upload: Upload,
+    training_class: ClassHere,
+    mode: ModeHere = "partial",
+    dry_run: DryRunHere = False,
+    hidden_rows: HiddenRowsHere = "refuse",
+) -> ClassFile:
+    return ClassFile(services, once, upload, Options(training_class, mode, dry_run, hidden_rows))
+
+
+ClassFileHere = Annotated[ClassFile, Depends(_sent)]
+
+
+async def receive_of_class(noun: Noun, sent: ClassFile) -> Response:
+    """Take a file in and answer with its operation. Raises Problem `unknown-number` for somebody else's class."""
+    services, once, options = sent.services, sent.once, sent.options
+    return await receive(
+        services, once, noun, sent.upload, options, lambda: require_class(services, once.caller, options.about)
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- cells

@@ -4,6 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from api.cases import require_class_of
 from api.import_columns import SUCCEEDED_MARK, Columns
@@ -36,13 +37,19 @@ class Wanted:
 class CommandRows(ABC):
     """The rows of one import. Two rows for one trainee keep their order."""
 
-    status: str
+    status: ClassVar[str]
     """Of a row that went through."""
 
-    def __init__(self, services: Services, the_import: Import, columns: Columns, plan: Plan) -> None:
-        self.services, self.file, self._columns, self.plan = services, the_import, columns, plan
+    columns: ClassVar[Columns]
+
+    def __init__(self, services: Services, the_import: Import, plan: Plan) -> None:
+        self.services, self.file, self.plan = services, the_import, plan
         self._judged: dict[str, Trainee] = {}
         """Trainees as they would stand after the rows that were judged so far."""
+
+    @classmethod
+    async def open(cls, services: Services, the_import: Import) -> Self:
+        return cls(services, the_import, await services.cases.plan_of("class", the_import.about))
 
     @abstractmethod
     def read(self, index: int) -> Wanted | None:
@@ -68,7 +75,7 @@ class CommandRows(ABC):
                 return wanted
             await self._judge(wanted)
         except Problem as problem:
-            return settled(self._columns, self.file, index, problem)
+            return settled(self.columns, self.file, index, problem)
         return self.file.result(index, "acceptable", number=wanted.trainee)
 
     async def _judge(self, wanted: Wanted) -> None:
@@ -103,7 +110,7 @@ class CommandRows(ABC):
             try:
                 wanted = self._wanted(index)
             except Problem as problem:
-                results[index] = settled(self._columns, self.file, index, problem)
+                results[index] = settled(self.columns, self.file, index, problem)
                 continue
             if isinstance(wanted, dict):
                 results[index] = wanted
@@ -120,7 +127,7 @@ class CommandRows(ABC):
                 # The import itself is kept: it goes on when what is away is back.
                 raise Away(TEMPORAL_AWAY.slug)
             else:
-                results[each.index] = settled(self._columns, self.file, each.index, each.problem)
+                results[each.index] = settled(self.columns, self.file, each.index, each.problem)
         return [results[index] for index in indexes]
 
     def _job(self, wanted: Wanted) -> Callable[[], Awaitable[Receipt]]:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 from uuid import UUID
 
 import structlog
@@ -32,7 +32,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from api import problem_types
 from api.problems import Problem, internal_error, refused
 from domain.decision import Actor, Command, Refusal
-from temporal_client import update_with_start
+from temporal_client import is_passing, update_with_start
 from workflows import listing
 from workflows.messages import (
     REFUSED,
@@ -62,18 +62,6 @@ MAX_ATTEMPTS: Final = 4
 PAUSE_S: Final = 0.1
 """Before the second attempt; each further pause is twice as long."""
 
-_CLOSING: Final = frozenset(
-    {
-        RPCStatusCode.NOT_FOUND,
-        RPCStatusCode.ABORTED,
-        RPCStatusCode.ALREADY_EXISTS,
-        RPCStatusCode.FAILED_PRECONDITION,
-    }
-)
-"""The workflow was just closing, or its task has failed and is tried again (WorkflowNotReady): the next attempt
-finds it or starts it.
-"""
-
 _AWAY: Final = frozenset(
     {
         RPCStatusCode.UNAVAILABLE,
@@ -84,7 +72,6 @@ _AWAY: Final = frozenset(
         RPCStatusCode.UNKNOWN,
     }
 )
-_LOST_WITH_ITS_WORKFLOW: Final = "AcceptedUpdateCompletedWorkflow"
 log = structlog.get_logger(__name__)
 
 
@@ -340,12 +327,13 @@ class Commands:
                 rpc_timeout=timedelta(seconds=PATIENCE_S),
             )
         except WorkflowUpdateFailedError as error:
+            if is_passing(error):
+                return None
             _raise_failure(error, delivery.target, delivery.command)
-            return None
         except WorkflowUpdateRPCTimeoutOrCancelledError:
             raise Unanswered(problem_types.STILL_WORKING.slug) from None
         except RPCError as error:
-            if error.status in _CLOSING:
+            if is_passing(error):
                 return None
             if error.status in _AWAY:
                 raise TemporalAway(error.status.name) from error
@@ -353,17 +341,14 @@ class Commands:
         return receipt
 
 
-def _raise_failure(error: WorkflowUpdateFailedError, target: Target, command: str) -> None:
-    """Raise the Problem that the failure means; return for an Update that its workflow took along when it closed."""
+def _raise_failure(error: WorkflowUpdateFailedError, target: Target, command: str) -> NoReturn:
+    """Raise the Problem that the failure means."""
     cause = error.cause
-    if isinstance(cause, ApplicationError):
-        if cause.type == _LOST_WITH_ITS_WORKFLOW:
-            return
-        if cause.type == REFUSED and cause.details:
-            try:
-                raise refused(Refusal.model_validate(cause.details[0]))
-            except ValidationError:
-                log.error("unreadable_refusal", kind=target.kind, command=command)
+    if isinstance(cause, ApplicationError) and cause.type == REFUSED and cause.details:
+        try:
+            raise refused(Refusal.model_validate(cause.details[0]))
+        except ValidationError:
+            log.error("unreadable_refusal", kind=target.kind, command=command)
     log.error(
         "command_failed",
         kind=target.kind,

@@ -17,7 +17,7 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from api import problem_types
 from api.commands import MAX_ATTEMPTS, PAUSE_S, TemporalAway
@@ -30,7 +30,7 @@ from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
 from domain.institution import MailboxPaused, MailboxResumed, NoticeSkipped, NoticesRedelivered
 from domain.numbers import INSTITUTIONS, stream_name
-from temporal_client import update_with_start
+from temporal_client import is_passing, update_with_start
 from workflows.messages import (
     MAILBOX_WORKFLOW_TYPE,
     MailboxAnswer,
@@ -59,9 +59,6 @@ Reason = Annotated[
         examples=["the receiver is being moved"],
     ),
 ]
-_CLOSING: Final = frozenset(
-    {RPCStatusCode.NOT_FOUND, RPCStatusCode.ABORTED, RPCStatusCode.ALREADY_EXISTS, RPCStatusCode.FAILED_PRECONDITION}
-)
 _ORDERS: Final = frozenset(each.type for each in (MailboxPaused, MailboxResumed, NoticeSkipped, NoticesRedelivered))
 
 _COLUMNS: Final = """
@@ -339,7 +336,7 @@ async def _attempt(services: Services, organisation: str, update: str, command: 
             rpc_timeout=UPDATE_TIMEOUT,
         )
     except WorkflowUpdateFailedError as error:
-        if getattr(error.cause, "type", "") == "AcceptedUpdateCompletedWorkflow":
+        if is_passing(error):
             return None
         raise internal_error() from error
     except WorkflowUpdateRPCTimeoutOrCancelledError:
@@ -347,7 +344,7 @@ async def _attempt(services: Services, organisation: str, update: str, command: 
     except TemporalAway:
         raise temporal_away() from None
     except RPCError as error:
-        if error.status in _CLOSING:
+        if is_passing(error):
             return None
         raise temporal_away() from error
     return answer

@@ -9,34 +9,30 @@ from api.class_files import (
     NAME_NAMES,
     TRAINEE_NAMES,
     Cells,
+    ClassFileHere,
     ClassHere,
     members,
+    receive_of_class,
     require_class,
     template,
 )
 from api.class_rows import CommandRows, Wanted
 from api.classes import OUTCOMES, OutcomeRow
-from api.idempotency import OnceHere
 from api.import_columns import RESULT, RESULT_NAMES, Columns
 from api.import_routes import (
     DOWNLOAD,
-    DryRunHere,
     FormatHere,
-    HiddenRowsHere,
-    ModeHere,
     add_reading_routes,
     download,
-    receive,
 )
 from api.import_work import Noun
-from api.kept_imports import Import, Options
 from api.operations import OperationOut
 from api.permissions import Caller
 from api.problems import documented
 from api.receipts import parsed_row
 from api.routing import router
-from api.services import Allowed, Services, ServicesHere, step
-from api.uploads import REQUEST_BODY, TimelyBody, Upload
+from api.services import Allowed, ServicesHere, step
+from api.uploads import REQUEST_BODY, TimelyBody
 from api.validation import Fault
 from domain.attendance import granted, tally
 from domain.trainee_context import Facts
@@ -102,10 +98,7 @@ PHASES: Final = ("in-training",)
 
 class OutcomeRows(CommandRows):
     status = "recorded"
-
-    @classmethod
-    async def open(cls, services: Services, the_import: Import) -> "OutcomeRows":
-        return cls(services, the_import, COLUMNS, await services.cases.plan_of("class", the_import.about))
+    columns = COLUMNS
 
     def read(self, index: int) -> Wanted | None:
         """A trainee without an outcome stays one."""
@@ -179,24 +172,12 @@ NOUN: Final = Noun(
     dependencies=[TimelyBody, step(NOUN.scope, "trainee", Complete.name)],
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-async def import_outcomes(
-    *,
-    services: ServicesHere,
-    once: OnceHere,
-    upload: Upload,
-    training_class: ClassHere,
-    mode: ModeHere = "partial",
-    dry_run: DryRunHere = False,
-    hidden_rows: HiddenRowsHere = "refuse",
-) -> Response:
+async def import_outcomes(sent: ClassFileHere) -> Response:
     """An XLSX or CSV file with a row for each trainee and his outcome. The same file again is the same import.
 
     A row without an outcome records nothing.
     """
-    options = Options(training_class, mode, dry_run, hidden_rows)
-    return await receive(
-        services, once, NOUN, upload, options, lambda: require_class(services, once.caller, training_class)
-    )
+    return await receive_of_class(NOUN, sent)
 
 
 @routes.get(

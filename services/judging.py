@@ -102,12 +102,7 @@ class _Bench:
             return Outcome(refusal=stale)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
         context = Context(request.number, request.message.actor, facts, self._now)
-        decided = process.decide(state, command, context)
-        if isinstance(decided, Refusal) and process.reconsider is not None:
-            amended = await process.reconsider(self._facts, request.campaign, state, command, facts, decided)
-            if amended is not None:
-                facts = amended
-                decided = process.decide(state, command, replace(context, facts=amended))
+        decided, facts = await process.decided(self._facts, request.campaign, state, command, context)
         if isinstance(decided, Refusal):
             return Outcome(refusal=decided)
         return self._append(process, request, decided, state, version, facts.plan.sha256())

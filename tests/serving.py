@@ -1,34 +1,44 @@
-"""An app at an address on loopback, for what comes as a process of its own."""
+"""An app at an address on loopback, for what comes over the network: another process, a browser, a bare connection."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any, Literal
 
 import uvicorn
-from fastapi import FastAPI
 
-from embedded.child_processes import free_port
+from embedded.child_processes import LOOPBACK, free_port
 
 PAUSE_S = 0.01
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
+    """Leaves signals to pytest."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Signals are the tests' own business.
         yield
 
 
 @asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """The address of `app`, which runs already, for as long as the block runs."""
-    port = free_port()
-    server = _Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None, access_log=False, ws="none"))
+async def served(app: Any, port: int | None = None, lifespan: Literal["on", "off"] = "off") -> AsyncIterator[str]:
+    """The address of `app` for as long as the block runs, at a free port unless one is named.
+
+    With `lifespan="off"` the app runs already, or has nothing to start.
+    """
+    port = port or free_port()
+    config = uvicorn.Config(
+        app, host=LOOPBACK, port=port, lifespan=lifespan, log_config=None, access_log=False, ws="none"
+    )
+    server = QuietServer(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not serving.done(), "the server did not start"
-        await asyncio.sleep(PAUSE_S)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
+    try:
+        while not server.started:
+            assert not serving.done(), "the server did not start"
+            await asyncio.sleep(PAUSE_S)
+        yield f"http://{LOOPBACK}:{port}"
+    finally:
+        # Whatever the test came to: a socket left open would fail another one, whenever it is collected.
+        server.should_exit = True
+        await serving

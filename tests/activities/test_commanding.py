@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities import commanding
-from activities.commanding import TraineeCommands
+from activities.commanding import SystemCommands
 from workflows.messages import CommandMessage, ProcessStart, Receipt, workflow_id
 
 NOT_READY_FROM = 3
@@ -54,8 +54,8 @@ async def failing(client: Client, queue: str, number: str) -> None:
 
 
 async def send(client: Client, queue: str, number: str) -> object:
-    return await TraineeCommands(client, queue).send(
-        "2022-test", number, "lapse", command_id=str(uuid4()), correlation_id="class/c1"
+    return await SystemCommands(client, queue).send(
+        "trainee", "2022-test", number, "lapse", command_id=str(uuid4()), correlation_id="class/c1"
     )
 
 
@@ -69,9 +69,9 @@ async def test_a_task_that_has_failed_is_waited_for_and_no_failure_is_left_behin
     async with worker(temporal_client, queue):
         await failing(temporal_client, queue, number)
         turned_away: list[RPCStatusCode] = []
-        first = commanding.TraineeCommands._attempt
+        first = commanding.SystemCommands._attempt
 
-        async def seen(self: TraineeCommands, *arguments: str) -> object:
+        async def seen(self: SystemCommands, *arguments: Any) -> object:
             try:
                 return await first(self, *arguments)
             except RPCError as error:
@@ -79,7 +79,7 @@ async def test_a_task_that_has_failed_is_waited_for_and_no_failure_is_left_behin
                 Stumbling.mended = True
                 raise
 
-        monkeypatch.setattr(commanding.TraineeCommands, "_attempt", seen)
+        monkeypatch.setattr(commanding.SystemCommands, "_attempt", seen)
         assert await send(temporal_client, queue, number) is None
     assert turned_away, "the workflow was not ready at first"
     gc.collect()

@@ -1,12 +1,15 @@
 """The API for a test: without Temporal, or with a worker and an open campaign."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from temporalio.client import Client
 
+from api.draining import Drainer
 from domain.plan import Plan, Training
 from migrations import migrate
 from tests.api.front_door import (
@@ -56,3 +59,15 @@ async def asking(
     plan = own_plan().model_copy(update={"training": Training(attendance_percent=80)})
     async with _open(database_url, tmp_path, temporal_dev_server, temporal_client, plan) as api:
         yield api
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Nothing is drained until the event is set."""
+    free, drain = asyncio.Event(), Drainer.drain
+
+    async def when_free(drainer: Drainer) -> bool:
+        return await drain(drainer) if free.is_set() else False
+
+    monkeypatch.setattr(Drainer, "drain", when_free)
+    return free

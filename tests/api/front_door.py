@@ -18,6 +18,7 @@ import asyncpg
 import httpx2
 from fastapi import FastAPI
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from api.app import create_app
 from api.permissions import KeyRole, scopes_of
@@ -32,6 +33,7 @@ from settings import Settings
 from tests.api.described import check_described
 from tests.specification import the_plan
 from worker import create_worker
+from workflows.messages import MAILBOX_WORKFLOW_TYPE
 
 BUREAU, COUNTY, OTHER_COUNTY = "zzedu", "410181", "410182"
 SCHOOL, OTHER_SCHOOL = "410181-s01", "410182-s01"
@@ -238,12 +240,27 @@ async def new_key(services: Services, organisation: str, role: KeyRole, *scopes:
 
 @contextlib.asynccontextmanager
 async def working(api: API, client: Client) -> AsyncIterator[None]:
+    """A worker and the views, until the block is left."""
+    await remove_mailboxes(client)
     services, stop = api.services, asyncio.Event()
     projecting = asyncio.create_task(api.projector.run(stop))
-    async with create_worker(api.settings, client, services.pool, services.ledger, api.projector._checkpoints):
-        yield
-    stop.set()
-    await projecting
+    try:
+        async with create_worker(api.settings, client, services.pool, services.ledger, api.projector._checkpoints):
+            yield
+    finally:
+        stop.set()
+        await projecting
+
+
+async def remove_mailboxes(client: Client) -> None:
+    """End the mailboxes of the tests before. Organisations are the same in every test, so their mailboxes have the same
+    workflow ids, and one that is left over waits on the task queue of a worker that is gone.
+    """
+    async for left in client.list_workflows(
+        f"WorkflowType = '{MAILBOX_WORKFLOW_TYPE}' AND ExecutionStatus = 'Running'"
+    ):
+        with contextlib.suppress(RPCError):
+            await client.get_workflow_handle(left.id, run_id=left.run_id).terminate("the test has ended")
 
 
 async def open_campaign(api: API) -> httpx2.Response:

@@ -5,7 +5,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -15,22 +14,17 @@ from urllib.parse import parse_qs, urlencode
 
 import httpx2
 import jwt
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from embedded.child_processes import LOOPBACK, free_port
+from tests.serving import served
+
 CLIENT, SECRET = "xunji-tests", "s3cret-of-the-client"
 PAUSE_S = 0.02
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager
@@ -138,23 +132,9 @@ class LyingProvider:
         return JSONResponse({"keys": [{**public, "kid": self.kid, "use": "sig"}, {"kty": "new-kind", "kid": "x"}]})
 
 
-class QuietServer(uvicorn.Server):
-    """A server inside a test: it leaves the signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def lying_provider() -> AsyncIterator[LyingProvider]:
     port = free_port()
-    provider = LyingProvider(f"http://127.0.0.1:{port}")
-    config = uvicorn.Config(provider.app(), port=port, log_config=None, lifespan="off", ws="none")
-    server = QuietServer(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(PAUSE_S)
-    yield provider
-    server.should_exit = True
-    await serving
+    provider = LyingProvider(f"http://{LOOPBACK}:{port}")
+    async with served(provider.app(), port):
+        yield provider

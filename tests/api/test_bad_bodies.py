@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from api import edge
+from tests.api.connections import connected
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, SCHOOL, check_problem
 from tests.api.nominations import identity_number, nomination
-from tests.api.served import connected, served
 from tests.api.test_idempotency import school
+from tests.serving import served
 
 PATH = "/v1/institutions"
 HUNDRED_MB = 100 * 1024 * 1024
@@ -170,13 +171,13 @@ async def answer_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
 
 
 async def test_100_megabytes_are_refused_unread_and_the_connection_is_closed(api: API) -> None:
-    async with served(api) as port:
+    async with served(api.app) as address:
         for organisation, headers, content in (
             (COUNTY, (f"Content-Length: {HUNDRED_MB}",), b"{"),
             (COUNTY, (f"Content-Length: {HUNDRED_MB}", "Expect: 100-continue"), b""),
             (COUNTY, ("Transfer-Encoding: chunked",), (b"100000\r\n" + b" " * 0x100000 + b"\r\n") * 4 + b"1\r\n \r\n"),
         ):
-            async with connected(port) as (reader, writer):
+            async with connected(address) as (reader, writer):
                 writer.write(request_head(api, PATH, *headers, organisation=organisation) + content)
                 await writer.drain()
                 status, problem = await answer_of(reader)
@@ -188,13 +189,13 @@ async def test_100_megabytes_are_refused_unread_and_the_connection_is_closed(api
 async def test_a_body_that_does_not_come_is_given_up(api: API, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge, "BODY_TIMEOUT_S", 0.2)
     before = await written(api)
-    async with served(api) as port:
+    async with served(api.app) as address:
         for content in (b"", b'{"id": '):
-            async with connected(port) as (reader, writer):
+            async with connected(address) as (reader, writer):
                 writer.write(request_head(api, PATH, "Content-Length: 500") + content)
                 status, problem = await answer_of(reader)
                 assert (status, check_problem(problem)) == (408, "body-too-slow")
-        async with connected(port) as (reader, writer):
+        async with connected(address) as (reader, writer):
             writer.write(request_head(api, PATH, "Transfer-Encoding: chunked"))
             dripping = asyncio.create_task(drip(writer))
             # The bytes that arrive after the answer may take it along; that the connection ends is what counts.
@@ -215,9 +216,9 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 async def test_a_caller_who_goes_away_in_the_middle_changes_nothing_and_disturbs_nobody(api: API) -> None:
     before = await written(api)
     with capture_logs() as logs:
-        async with served(api) as port:
+        async with served(api.app) as address:
             for _ in range(3):
-                async with connected(port) as (_, writer):
+                async with connected(address) as (_, writer):
                     writer.write(request_head(api, PATH, "Content-Length: 500") + b'{"id"')
                     await writer.drain()
             response = await api.get(HOST, "/v1/clock")
@@ -227,9 +228,9 @@ async def test_a_caller_who_goes_away_in_the_middle_changes_nothing_and_disturbs
 
 
 async def test_a_request_that_is_no_http_is_refused(api: API) -> None:
-    async with served(api) as port:
+    async with served(api.app) as address:
         for content in (b"\x16\x03\x01\x02\x00\x01\x00", b"GET /\x00 HTTP/1.1"):
-            async with connected(port) as (reader, writer):
+            async with connected(address) as (reader, writer):
                 writer.write(content + b"\r\n\r\n")
                 shown = (await reader.read())[:12]
                 assert shown in (b"HTTP/1.1 400", b""), (content, shown)

@@ -18,8 +18,8 @@ from api.permissions import KeyRole
 from docgen.permission_table import operations
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, ROLE_OF, SCHOOL
 from tests.api.nominations import nominated
-from tests.api.served import HOST_ADDRESS, served
 from tests.api.test_classes import planned
+from tests.serving import served
 
 EXAMPLES: Final = int(os.environ.get("XUNJI_SCHEMATHESIS_EXAMPLES", "2"))
 PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
@@ -77,7 +77,7 @@ def _operations(api: API) -> Iterator[str]:
         yield f"headers = {{ Authorization = {key} }}"
 
 
-async def run(api: API, port: int, place: Path) -> tuple[int, str]:
+async def run(api: API, address: str, place: Path) -> tuple[int, str]:
     """Run Schemathesis against the app: its exit code, and what it shows."""
     (place / "schemathesis.toml").write_text(configuration(api), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
@@ -85,7 +85,7 @@ async def run(api: API, port: int, place: Path) -> tuple[int, str]:
         f"--config-file={place / 'schemathesis.toml'}",
         "run",
         COMMITTED,
-        f"--url=http://{HOST_ADDRESS}:{port}",
+        f"--url={address}",
         env={**os.environ, "NO_COLOR": "1"},
         cwd=place,
         stdout=asyncio.subprocess.PIPE,
@@ -100,8 +100,8 @@ async def test_whatever_is_sent_is_answered_as_described(stack: API, tmp_path: P
     number, training_class = await nominated(stack), await planned(stack)
     await stack.seen()
     before: dict[str, Any] = (await stack.get(BUREAU, f"/v1/trainees/{number}")).json()
-    async with served(stack) as port:
-        code, shown = await run(stack, port, tmp_path)
+    async with served(stack.app) as address:
+        code, shown = await run(stack, address, tmp_path)
     assert code == 0, shown[-30_000:]
     (tmp_path / "shown.txt").write_text(shown)
     assert (await stack.get(BUREAU, f"/v1/trainees/{number}")).json()["version"] >= before["version"]

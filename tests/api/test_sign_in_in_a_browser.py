@@ -1,19 +1,19 @@
 """A real browser signs in and out: its cookies, its redirects, and what it sends as `Origin`."""
 
-import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.async_api import async_playwright
 
 from api.app import create_app
 from database import operator_pool
+from embedded.child_processes import LOOPBACK, free_port
 from migrations import migrate
 from services.accounts import add_account
 from tests.api.front_door import COUNTY, own_plan, running, settings_for
-from tests.api.providers import CLIENT, PAUSE_S, SECRET, QuietServer, free_port, lying_provider
+from tests.api.providers import CLIENT, SECRET, lying_provider
+from tests.serving import served
 
 CHROMIUM = shutil.which("chromium")
 PASSWORD = "a long enough password"
@@ -23,7 +23,7 @@ PASSWORD = "a long enough password"
 async def test_a_browser_signs_in_and_out(database_url: str, tmp_path: Path) -> None:
     await migrate(database_url)
     port = free_port()
-    origin = f"http://127.0.0.1:{port}"
+    origin = f"http://{LOOPBACK}:{port}"
     async with lying_provider() as provider:
         settings = settings_for(
             database_url,
@@ -36,11 +36,7 @@ async def test_a_browser_signs_in_and_out(database_url: str, tmp_path: Path) -> 
         )
         async with running(settings, own_plan()), operator_pool(settings, min_size=1, max_size=1) as pool:
             await add_account(pool, "anna", COUNTY, PASSWORD)
-        server = QuietServer(uvicorn.Config(create_app(settings), port=port, log_config=None, ws="none"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(PAUSE_S)
-        async with async_playwright() as playwright:
+        async with served(create_app(settings), port, "on"), async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             page = await browser.new_page()
             await page.goto(f"{origin}/sign-in?next=/problems")
@@ -70,5 +66,3 @@ async def test_a_browser_signs_in_and_out(database_url: str, tmp_path: Path) -> 
             assert page.url == f"{origin}/problems"
             assert (await page.request.get(f"{origin}/v1/session")).status == 200
             await browser.close()
-        server.should_exit = True
-        await serving

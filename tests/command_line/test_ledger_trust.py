@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-import uvicorn
 from dotenv import dotenv_values
 from typer.testing import CliRunner, Result
 
@@ -26,6 +24,7 @@ from ledger_trust import public_key_text, witnessing_of
 from migrations import migrate
 from settings import load_settings
 from tests.ledger.appends import append, fill, write
+from tests.serving import served
 
 BOOK = "2022-script"
 SIGNING_KEY, NEW_KEY, WITNESS_KEY = (secrets.token_bytes(32) for _ in range(3))
@@ -158,15 +157,8 @@ async def serving(database_url: str, state_dir: Path) -> AsyncIterator[str]:
         witness_name="witness.example",
         witnessed_logs={"xunji": [public_key_text(public_key_of(SIGNING_KEY))]},
     )
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None, lifespan="on", ws="none"))
-        running = asyncio.create_task(server.serve([listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1/witness"
-        server.should_exit = True
-        await running
+    async with served(create_app(settings), lifespan="on") as address:
+        yield f"{address}/v1/witness"
 
 
 async def test_a_witness_is_asked_over_http_and_missed_when_it_is_away(

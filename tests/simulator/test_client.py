@@ -1,22 +1,21 @@
 """The simulator's client against a real server that answers as the API does, well or badly."""
 
 import asyncio
-import contextlib
-import socket
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from embedded.child_processes import LOOPBACK, free_port
 from simulator import watch
 from simulator.client import ROWS_PER_REQUEST, FrontDoor, Row, UnexpectedAnswer, front_door
+from tests.serving import served
 
 PROBLEM = "http://example.invalid/problems/"
 
@@ -76,14 +75,6 @@ class Counter207:
         return JSONResponse({"items": self.things[start : start + 3], "next": following})
 
 
-class QuietServer(uvicorn.Server):
-    """Leaves signals to pytest."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-
 @pytest.fixture
 def office() -> Counter207:
     return Counter207()
@@ -91,14 +82,8 @@ def office() -> Counter207:
 
 @pytest_asyncio.fixture
 async def url(office: Counter207) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = QuietServer(uvicorn.Config(office.app, log_config=None, lifespan="off", ws="none"))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        await task
+    async with served(office.app) as address:
+        yield address
 
 
 @pytest_asyncio.fixture
@@ -132,18 +117,13 @@ async def test_a_server_that_fails_ends_the_run_with_its_answer(door: FrontDoor,
 
 
 async def test_nobody_there_is_waited_for(url: str, office: Counter207) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    async with front_door(f"http://127.0.0.1:{port}", "r") as door:
+    port = free_port()
+    async with front_door(f"http://{LOOPBACK}:{port}", "r") as door:
         waiting = asyncio.create_task(door.desk("a", "k").post("x", "/v1/one"))
         await asyncio.sleep(0.2)
         assert not waiting.done()
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            server = QuietServer(uvicorn.Config(office.app, log_config=None, lifespan="off", ws="none"))
-            task = asyncio.create_task(server.serve(sockets=[listener]))
+        async with served(office.app, port):
             assert await waiting == {"phase": "done"}
-            server.should_exit = True
-            await task
 
 
 async def test_a_wanted_refusal_is_counted_and_another_one_ends_the_run(door: FrontDoor, office: Counter207) -> None:

@@ -1,5 +1,6 @@
 """Random years of a campaign: dates that come one by one or all at once, reopened counties, removed hosts."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ from domain.campaign import (
 )
 from domain.campaign_amendments import RemoveHost, Reopen, SelectionReopened
 from domain.decision import Actor, Case, Command, Context, Decision, Event, Refusal, Step
-from tests.domain.machines.walking import EDGES, Walk, after_a_crash, assert_well_refused, steps_drawn, walks
+from tests.domain.machines.walking import EDGES, WalkOfOne, assert_well_refused, steps_drawn, walks
 
 DRAWN = steps_drawn(CAMPAIGN_LIFECYCLE)
 STRANGERS = (ACTORS["county"], ACTORS["school"], ACTORS["host"])
@@ -32,9 +33,10 @@ ROLES: dict[type[Command], Step] = {**campaign.CAMPAIGN_STEPS, OpenCampaign: Ste
 HOSTS = [each.id for each in THE_PLAN.hosts if each.levels == THE_PLAN.host("h001").levels][:4]
 
 
-class CampaignMachine(Walk):
+class CampaignMachine(WalkOfOne[Campaign]):
     """One campaign from its opening, which may be late, to whatever becomes of it."""
 
+    catalogue = EVENTS
     happenings = MappingProxyType(
         {
             "something_possible_happens": 2,
@@ -52,8 +54,6 @@ class CampaignMachine(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.now = calendar.start_of_day(THE_PLAN.dates.opens)
-        self.events: list[Event] = []
-        self.state: Campaign | None = None
 
     def begins(self) -> None:
         self.now += self.some_pause()
@@ -97,21 +97,10 @@ class CampaignMachine(Walk):
         outcome = self.sent(SettleSelection(), ACTORS["system"])
         assert isinstance(outcome, Decision), f"what is owed can never be settled: {outcome}"
 
-    def the_system_crashes(self) -> None:
-        again = fold(after_a_crash(self.events, EVENTS))
-        assert again == self.state, "the state is what the events make of it"
-        self.state = again
-
-    def teardown(self) -> None:
-        if self.state is not None:
-            self.the_system_crashes()
+    def folded(self, events: Iterable[Event]) -> Campaign | None:
+        return fold(events)
 
     # -------------------------------------------------------------------------------------------- how it is decided
-
-    @property
-    def known(self) -> Campaign:
-        assert self.state is not None, "the walk begins with an opening"
-        return self.state
 
     @property
     def case(self) -> Case:

@@ -1,5 +1,6 @@
 """Random lives of a restriction: what has to have happened before anybody is barred, and what may happen after."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
@@ -30,7 +31,7 @@ from domain.restriction_messages import (
     WaiverUsed,
 )
 from domain.restriction_state import InFlight, Waiver
-from tests.domain.machines.walking import EDGES, Walk, after_a_crash, assert_well_refused, steps_drawn, walks
+from tests.domain.machines.walking import EDGES, WalkOfOne, assert_well_refused, steps_drawn, walks
 
 DRAWN = steps_drawn(RESTRICTING)
 STRANGERS = (
@@ -56,9 +57,10 @@ def plan_with(restriction_starts: str, second_incident: str) -> Plan:
     )
 
 
-class RestrictionMachine(Walk):
+class RestrictionMachine(WalkOfOne[Restriction]):
     """One restriction by whatever policy, with another one that the person may have, and nominations under way."""
 
+    catalogue = EVENTS
     happenings = MappingProxyType(
         {
             "something_possible_happens": 8,
@@ -74,8 +76,6 @@ class RestrictionMachine(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.now = datetime(2022, 10, 12, 2, tzinfo=UTC)
-        self.events: list[Event] = []
-        self.state: Restriction | None = None
         self.plan = THE_PLAN
         self.barred: list[tuple[date, date]] = []
         self.barred_otherwise: date | None = None
@@ -117,21 +117,10 @@ class RestrictionMachine(Walk):
             used = WaiverUsed(campaign=free.campaign, project_type=free.project_type, trainee="zz22-410181-00007")
             self.taken_in((used,))
 
-    def the_system_crashes(self) -> None:
-        again = fold(after_a_crash(self.events, EVENTS))
-        assert again == self.state, "the state is what the events make of it"
-        self.state = again
-
-    def teardown(self) -> None:
-        if self.state is not None:
-            self.the_system_crashes()
+    def folded(self, events: Iterable[Event]) -> Restriction | None:
+        return fold(events)
 
     # -------------------------------------------------------------------------------------------- how it is decided
-
-    @property
-    def known(self) -> Restriction:
-        assert self.state is not None, "the walk begins with a proposal"
-        return self.state
 
     @property
     def over(self) -> bool:

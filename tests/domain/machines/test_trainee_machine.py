@@ -5,7 +5,7 @@ it, on the class as its own rules have left it; what is real elsewhere (claims, 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -66,8 +66,7 @@ from projections.rows import Row
 from projections.trainee_view import TRAINEES
 from tests.domain.machines.walking import (
     EDGES,
-    Walk,
-    after_a_crash,
+    WalkOfOne,
     assert_well_refused,
     recorded,
     steps_drawn,
@@ -97,9 +96,10 @@ NOMINATORS = [ACTORS["school"], ACTORS["county"]]
 STEPS = [(each, ACTORS[role]) for each in EXAMPLES for role in trainee.LIFECYCLE[type(each)].roles]
 
 
-class TraineeMachine(Walk):
+class TraineeMachine(WalkOfOne[Trainee]):
     """One nomination, the two classes it may be in, and what it has claimed."""
 
+    catalogue = EVENTS
     happenings = MappingProxyType(
         {
             "something_possible_happens": 12,
@@ -118,8 +118,6 @@ class TraineeMachine(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.now = datetime(2022, 8, 26, 2, tzinfo=UTC)
-        self.events: list[Event] = []
-        self.state: Trainee | None = None
         self.classes: dict[str, list[Event]] = {CLASS: [], OTHER_CLASS: []}
         self.counts: Counter[str] = Counter()
         self.holds: set[str] = set()
@@ -239,26 +237,22 @@ class TraineeMachine(Walk):
     def the_host_is_removed(self) -> None:
         self.removed_hosts = {"h001": "h004"}
 
+    def folded(self, events: Iterable[Event]) -> Trainee | None:
+        return fold(events)
+
     def the_system_crashes(self) -> None:
-        """Only the events are left; whoever goes on reads them, and the views are built anew."""
-        again = fold(after_a_crash(self.events, EVENTS))
-        assert again == self.state, "the state is what the events make of it"
-        self.state = again
+        """The views are built anew, too."""
+        super().the_system_crashes()
         self.row = None
         for event in recorded(self.events, f"trainee/{NUMBER}", CAMPAIGN, self.now):
             self.row = TRAINEES.apply(self.row, event)
 
     def teardown(self) -> None:
+        super().teardown()
         if self.state is not None:
-            self.the_system_crashes()
             self.every_rate_can_be_counted_again_from_the_events_alone()
 
     # -------------------------------------------------------------------------------------------- how it is decided
-
-    @property
-    def known(self) -> Trainee:
-        assert self.state is not None, "the walk begins with a nomination"
-        return self.state
 
     @property
     def case(self) -> Any:

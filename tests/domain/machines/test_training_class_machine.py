@@ -1,5 +1,6 @@
 """Random lives of a class: changes of plan, dates that come late and all at once, trainees still to be reached."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
@@ -26,16 +27,17 @@ from domain.training_class import (
     fold,
 )
 from domain.training_class_state import OVER
-from tests.domain.machines.walking import EDGES, Walk, after_a_crash, assert_well_refused, steps_drawn, walks
+from tests.domain.machines.walking import EDGES, WalkOfOne, assert_well_refused, steps_drawn, walks
 
 DRAWN = steps_drawn(TRAINING_CLASS)
 STRANGERS = (Actor(organisation="h002", role="host"), ACTORS["county"], ACTORS["school"], ACTORS["bureau"])
 TARGET = fold((PLANNED,))
 
 
-class TrainingClassMachine(Walk):
+class TrainingClassMachine(WalkOfOne[TrainingClass]):
     """One class of a host, another one that takes its trainees, and how many have arrived."""
 
+    catalogue = EVENTS
     happenings = MappingProxyType(
         {
             "something_possible_happens": 6,
@@ -52,8 +54,6 @@ class TrainingClassMachine(Walk):
     def __init__(self) -> None:
         super().__init__()
         self.now = datetime(2022, 8, 30, 2, tzinfo=UTC)
-        self.events: list[Event] = []
-        self.state: TrainingClass | None = None
         self.limit = 0
         self.registered = 0
         self.without_outcome = 0
@@ -103,21 +103,10 @@ class TrainingClassMachine(Walk):
         self.registered = self.dice.randint(0, 2) if begun else 0
         self.without_outcome = self.dice.randint(0, 2)
 
-    def the_system_crashes(self) -> None:
-        again = fold(after_a_crash(self.events, EVENTS))
-        assert again == self.state, "the state is what the events make of it"
-        self.state = again
-
-    def teardown(self) -> None:
-        if self.state is not None:
-            self.the_system_crashes()
+    def folded(self, events: Iterable[Event]) -> TrainingClass | None:
+        return fold(events)
 
     # -------------------------------------------------------------------------------------------- how it is decided
-
-    @property
-    def known(self) -> TrainingClass:
-        assert self.state is not None, "the walk begins with a plan"
-        return self.state
 
     @property
     def case(self) -> Case:

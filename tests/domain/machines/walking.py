@@ -6,7 +6,7 @@ A walk is derived from its own source (`derandomize`), so that CI never meets a 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from hypothesis import HealthCheck, note, settings
@@ -19,6 +19,7 @@ from event_schemas import SCHEMAS
 from ledger.types import RecordedEvent
 
 T = TypeVar("T")
+State = TypeVar("State")
 NOBODY = UUID(int=0)
 EDGES = (timedelta(microseconds=-1), timedelta(0), timedelta(hours=2))
 """Just before a deadline, at it, and after it."""
@@ -67,6 +68,36 @@ class Walk(RuleBasedStateMachine):
         """Nothing, a usual pause, or any."""
         any_ = timedelta(minutes=self.dice.randint(1, LONGEST_PAUSE_MINUTES))
         return self.dice.choice((*PAUSES, any_, any_))
+
+
+class WalkOfOne(Walk, Generic[State]):
+    """A walk of a single process, of which a crash leaves the events and nothing else."""
+
+    catalogue: ClassVar[EventCatalogue]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.state: State | None = None
+
+    def folded(self, events: Iterable[Event]) -> State | None:
+        """What the process makes of the events."""
+        raise NotImplementedError
+
+    @property
+    def known(self) -> State:
+        assert self.state is not None, "the walk begins with an event"
+        return self.state
+
+    def the_system_crashes(self) -> None:
+        """Only the events are left; whoever goes on reads them."""
+        again = self.folded(after_a_crash(self.events, self.catalogue))
+        assert again == self.state, "the state is what the events make of it"
+        self.state = again
+
+    def teardown(self) -> None:
+        if self.state is not None:
+            self.the_system_crashes()
 
 
 def walks(examples: int, steps: int) -> settings:

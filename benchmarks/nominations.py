@@ -51,6 +51,7 @@ from benchmarks.lifecycle import (
     sealed_person,
 )
 from clock import SystemClock
+from database import APPLICATION_ROLE
 from domain.numbers import trainee_number
 from embedded.local_stack import LocalStack
 from event_schemas import SCHEMAS
@@ -71,6 +72,8 @@ STARTERS: Final = 16
 FLOOR_STARTS: Final = 2_000
 FLOOR_PHASE: Final = "floor"
 LOOK_S: Final = 0.25
+POOL: Final[dict[str, Any]] = {"min_size": 2, "max_size": POOL_SIZE, "reset": keep_session}
+AS_THE_WORKER: Final[dict[str, Any]] = {"server_settings": {"role": APPLICATION_ROLE}}
 PHASE: Final = SearchAttributeKey.for_keyword("XunjiPhase")
 NAMESPACE: Final = UUID("a0b9a2a4-2e5a-4f3e-9f5e-0d6f6f0f9a11")
 MIB: Final = 1024 * 1024
@@ -157,8 +160,8 @@ async def append_all(count: int, sealed: str) -> None:
     plan = plan_of_today()
     owner = os.environ["BENCH_OWNER_URL"]
     async with (
-        asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=2, max_size=POOL_SIZE, reset=keep_session) as pool,
-        asyncpg.create_pool(owner, min_size=2, max_size=POOL_SIZE, reset=keep_session) as plain,
+        asyncpg.create_pool(os.environ["DATABASE_URL"], **AS_THE_WORKER, **POOL) as pool,
+        asyncpg.create_pool(owner, **POOL) as plain,
         Ledger(pool, SCHEMAS) as ledger,
     ):
         facts = LedgerFacts(pool, ledger, Checkpoints(pool))

@@ -178,7 +178,7 @@ async def list_institutions(
 ) -> Page[InstitutionOut]:
     """The bureau, the hosts, the caller itself, and what stands above and below it; everything for the bureau."""
     found = await view.page(
-        services.pool, caller.actor, kind=kind, parent=parent, after=window.after, limit=window.limit
+        services.own_rows(caller), caller.actor, kind=kind, parent=parent, after=window.after, limit=window.limit
     )
     return Page(items=[_shown(row, caller) for row in found.items], next=next_cursor(found.next))
 
@@ -194,7 +194,7 @@ async def get_institution(
     institution: InPath, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The organisation, if the caller may see it."""
-    row = await view.get(services.pool, caller.actor, institution)
+    row = await view.get(services.own_rows(caller), caller.actor, institution)
     if row is None:
         raise not_found("institution", institution)
     return answered(services, _shown(row, caller), row.version, if_none_match)
@@ -336,7 +336,7 @@ async def issue(
             raise _already_over()
         try:
             issued = await issue_key(
-                services.pool,
+                services.own_rows(caller),
                 services.ledger,
                 institution,
                 role,
@@ -370,7 +370,7 @@ async def list_keys(institution: InPath, caller: KeyReader, services: ServicesHe
     """An organisation's keys without their secrets: its own, or those that the caller may issue."""
     if caller.organisation != institution:
         await _managed(services, caller, institution)
-    rows = await services.pool.fetch(
+    rows = await services.own_rows(caller).fetch(
         "SELECT key_id, role, scopes, officer, deputy_for, created_at, starts_at, expires_at, revoked_at, last_used_at "
         "FROM app.api_keys "
         "WHERE organisation = $1 ORDER BY created_at DESC, key_id LIMIT $2",
@@ -390,7 +390,7 @@ async def list_keys(institution: InPath, caller: KeyReader, services: ServicesHe
 async def revoke_key(institution: InPath, key_id: KeyInPath, caller: KeyIssuer, services: ServicesHere) -> Response:
     """The key is not accepted any more: here at once, in other processes within seconds. Again changes nothing."""
     await _managed(services, caller, institution)
-    known = await services.pool.fetchval(
+    known = await services.own_rows(caller).fetchval(
         "SELECT revoked_at IS NOT NULL FROM app.api_keys WHERE organisation = $1 AND key_id = $2",
         institution,
         key_id,
@@ -406,7 +406,7 @@ async def revoke_key(institution: InPath, key_id: KeyInPath, caller: KeyIssuer, 
             now=await services.clock.now(),
         )
         await services.registry.record(institution, KeyRevoked(key=key_id, revoked_by=by), recording)
-        await services.pool.execute(
+        await services.own_rows(caller).execute(
             "UPDATE app.api_keys SET revoked_at = clock_timestamp() WHERE key_id = $1 AND revoked_at IS NULL",
             key_id,
         )

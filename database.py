@@ -1,12 +1,13 @@
 """Connections to PostgreSQL: as whom each part acts, and how long anything may take.
 
     application_pool   xunji_app      reads everything, appends through the one function, keeps views and app tables
+    caller_pool        xunji_caller   what the API asks for a caller: only rows of his organisation (`api/own_rows.py`)
     sealer_pool        xunji_sealer   reads books and events, adds checkpoints
     operator_pool      the owner      what only an operator does: erase, import, close, detach, rotate keys, rebuild
 
 The role is taken on by every connection when it is made, so that a process that logs in as the owner cannot change
 history by mistake. That it cannot do so on purpose either needs a login that is nobody: `SERVICE_LOGIN`, made by
-`prepare_login`, which owns nothing and may only take on the two roles. See `docs/runbooks/roles.md`.
+`prepare_login`, which owns nothing and may only take on these roles. See `docs/runbooks/roles.md`.
 """
 
 import base64
@@ -22,9 +23,10 @@ import asyncpg
 from settings import Settings
 
 APPLICATION_ROLE: Final = "xunji_app"
+CALLER_ROLE: Final = "xunji_caller"
 SEALER_ROLE: Final = "xunji_sealer"
 SERVICE_LOGIN: Final = "xunji_service"
-"""The login that the ledger's migration lets take on both roles (`ledger/sql/085_service.sql`)."""
+"""The login that migrations let take on the roles (`ledger/sql/085_service.sql`, `projections/sql/app/`)."""
 
 OPERATOR_STATEMENT_TIMEOUT_S: Final = 3_600
 """An import copies a whole book in one statement."""
@@ -41,6 +43,11 @@ class LoginRefused(Exception):
 def application_pool(settings: Settings, **options: Any) -> "asyncpg.Pool[Any]":
     """A pool for the API or the worker, not yet open; `options` are those of asyncpg's `create_pool`."""
     return _pool(settings, settings.database_url.get_secret_value(), APPLICATION_ROLE, **options)
+
+
+def caller_pool(settings: Settings, **options: Any) -> "asyncpg.Pool[Any]":
+    """A pool for what the API asks on behalf of its callers, not yet open."""
+    return _pool(settings, settings.database_url.get_secret_value(), CALLER_ROLE, **options)
 
 
 def sealer_pool(settings: Settings, **options: Any) -> "asyncpg.Pool[Any]":

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     # The owner of the schemas, who migrates and does what only an operator may; else it is DATABASE_URL's login.
     migration_database_url: SecretStr | None = None
-    # Whether every connection takes on the role of its part (`xunji_app`, `xunji_sealer`); see `database.py`.
+    # Whether every connection takes on the role of its part (`xunji_app`, `xunji_caller`, …); see `database.py`.
     database_roles: bool = True
     database_lock_timeout_s: Seconds = 10
     database_statement_timeout_s: Seconds = 30

@@ -32,6 +32,7 @@ from api import (
     host_standing,
     identity_reviews,
     institutions,
+    keys,
     ledger,
     mailboxes,
     me,
@@ -75,7 +76,7 @@ from api.registry import Registry
 from api.services import Services
 from api.sessions import Sessions
 from clock import clock_for
-from database import application_pool
+from database import application_pool, caller_pool
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
 from ledger_trust import witness_service_of
@@ -91,6 +92,9 @@ from temporal_client import connect
 from vaults import vault_of
 
 POOL_SIZE: Final = 16
+CALLERS_POOL_SIZE: Final = 8
+"""Connections of the callers' role: their statements are short, and more would only take turns on the same cores."""
+
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
 ROUTERS: Final = (
@@ -112,6 +116,7 @@ ROUTERS: Final = (
     waiting.routes,
     substitutions.routes,
     institutions.routes,
+    keys.routes,
     me.routes,
     attendance.routes,
     duties.routes,
@@ -202,17 +207,15 @@ def _app(origin: str, lifespan: Any) -> FastAPI:
 
 
 async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
-    pool = await stack.enter_async_context(
-        application_pool(
-            settings,
-            # No connection is opened before it is needed, so the process starts without its database.
-            min_size=0,
-            max_size=POOL_SIZE,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=STATEMENT_TIMEOUT_S,
-            reset=_leave_as_it_is,
-        )
-    )
+    options: dict[str, Any] = {
+        # No connection is opened before it is needed, so the process starts without its database.
+        "min_size": 0,
+        "timeout": CONNECT_TIMEOUT_S,
+        "command_timeout": STATEMENT_TIMEOUT_S,
+        "reset": _leave_as_it_is,
+    }
+    pool = await stack.enter_async_context(application_pool(settings, max_size=POOL_SIZE, **options))
+    callers = await stack.enter_async_context(caller_pool(settings, max_size=CALLERS_POOL_SIZE, **options))
     store = Ledger(pool, SCHEMAS)
     stack.push_async_callback(store.close)
     vault = vault_of(settings, pool, NotingVault)
@@ -242,6 +245,7 @@ async def _services(settings: Settings, stack: AsyncExitStack) -> Services:
     return Services(
         settings=settings,
         pool=pool,
+        callers_pool=callers,
         ledger=store,
         vault=vault,
         plans=plans,

@@ -172,12 +172,13 @@ async def list_attendance_of_class(
     number: NumberInPath, caller: Reader, services: ServicesHere, window: WindowHere
 ) -> Page[AttendanceOut]:
     """The class's trainees by number: all for its host and the bureau, their own for a county and a school."""
-    if caller.role in ("county", "school") and await classes.get(services.pool, caller.actor, number) is None:
+    own_rows = services.own_rows(caller)
+    if caller.role in ("county", "school") and await classes.get(own_rows, caller.actor, number) is None:
         raise not_found("class", number)
     found = await services.cases.training_class(number, caller)
     plan = await services.cases.plan_of("class", number)
-    members = await view.members(services.pool, caller.actor, number, after=window.after, limit=window.limit + 1)
-    days = await view.days(services.pool, number)
+    members = await view.members(own_rows, caller.actor, number, after=window.after, limit=window.limit + 1)
+    days = await view.days(own_rows, number)
     today = local_date(await services.clock.now())
     percent = plan.training_rules.attendance_percent
     own: dict[str, list[tuple[date, Mark]]] = {each.number: [] for each in members[: window.limit]}

@@ -122,11 +122,12 @@ def _new(event: Event) -> NewEvent:
 async def _members(services: Services, wanted: DayMarks) -> dict[str, Member]:
     """Those of the named trainees who are in the class. Whom the view does not have yet is read from his stream."""
     numbers = sorted({each.trainee for each in wanted.marks})
-    days = await view.days(services.pool, wanted.number)
+    own = services.own_rows(wanted.caller)
+    days = await view.days(own, wanted.number)
     warned = frozenset[str]().union(*(day.warned for day in days.values()))
     found = {
         row.number: Member(row.phase, row.county, row.school, row.leaves)
-        for row in await view.members(services.pool, SYSTEM, wanted.number, numbers=numbers)
+        for row in await view.members(own, SYSTEM, wanted.number, numbers=numbers)
     }
     for number in numbers:
         if number not in found or found[number].phase not in attendance.REGISTERED:

@@ -174,7 +174,7 @@ async def get_issued_bulletin(
     version: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> IssuedBulletinOut:
     """The cells of one version. A later version does not change it."""
-    found = await view.one_issued(services.pool, campaign, kind, period, version)
+    found = await view.one_issued(services.own_rows(caller), campaign, kind, period, version)
     if found is None:
         raise not_found("bulletin", f"{campaign}:{kind}:{period}:{version}")
     shown = _shown(kind, found.rows, caller)

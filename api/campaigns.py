@@ -217,7 +217,7 @@ async def list_campaigns(
     closed: Annotated[bool | None, Query()] = None,
 ) -> Page[CampaignItem]:
     """Every campaign; whoever takes part may see which there are."""
-    found = await view.page(services.pool, closed=closed, after=window.after, limit=window.limit)
+    found = await view.page(services.own_rows(caller), closed=closed, after=window.after, limit=window.limit)
     items = [CampaignItem.model_validate(row, from_attributes=True) for row in found.items]
     return Page(items=items, next=next_cursor(found.next))
 
@@ -233,7 +233,7 @@ async def get_campaign(
     campaign: IdInPath, caller: Reader, services: ServicesHere, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The campaign with its dates and project types, from a view that follows the ledger within moments."""
-    row = await view.get(services.pool, campaign)
+    row = await view.get(services.own_rows(caller), campaign)
     if row is None:
         raise not_found("campaign", campaign)
     try:
@@ -269,19 +269,19 @@ def _of_plan(plan: Plan) -> dict[str, Any]:
 )
 async def get_campaign_figures(campaign: IdInPath, caller: Reader, services: ServicesHere) -> Figures:
     """How many cases are in each phase. The sum of the phases is the number of nominations."""
-    if await view.get(services.pool, campaign) is None:
+    own, viewer = services.own_rows(caller), caller.actor
+    if await view.get(own, campaign) is None:
         raise not_found("campaign", campaign)
-    viewer = caller.actor
-    phases = await trainees.count_by_phase(services.pool, viewer, trainees.TraineeFilter(campaign=campaign))
+    phases = await trainees.count_by_phase(own, viewer, trainees.TraineeFilter(campaign=campaign))
     ever = None
     if caller.role == "bureau":
-        counted = await restrictions.figures(services.pool, campaign)
+        counted = await restrictions.figures(own, campaign)
         ever = RestrictionFiguresOut.model_validate(counted, from_attributes=True)
     return Figures(
         campaign=campaign,
         nominated=sum(phases.values()),
         phases=phases,
-        classes=await classes.count_by_phase(services.pool, viewer, campaign),
-        restrictions=await restrictions.count_by_phase(services.pool, viewer, campaign),
+        classes=await classes.count_by_phase(own, viewer, campaign),
+        restrictions=await restrictions.count_by_phase(own, viewer, campaign),
         restrictions_ever=ever,
     )

@@ -181,7 +181,7 @@ async def members(services: Services, caller: Caller, number: str, phases: Seque
     after: str | None = ""
     wanted = view.TraineeFilter(training_class=number)
     while after is not None:
-        page = await view.page(services.pool, caller.actor, wanted, after, PAGE_ROWS)
+        page = await view.page(services.own_rows(caller), caller.actor, wanted, after, PAGE_ROWS)
         for each in page.items:
             if each.phase in phases:
                 person = await people.show(services, each.person, name_is_clear=False)

@@ -145,7 +145,7 @@ async def list_classes(
 ) -> Page[ClassItem]:
     """A host's own classes; for a county or a school those that its teachers are in."""
     found = await view.page(
-        services.pool,
+        services.own_rows(caller),
         caller.actor,
         campaign=campaign,
         host=host,
@@ -172,7 +172,7 @@ async def get_class(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The class. The `ETag` is the stream's version."""
-    if caller.role in ("county", "school") and await view.get(services.pool, caller.actor, number) is None:
+    if caller.role in ("county", "school") and await view.get(services.own_rows(caller), caller.actor, number) is None:
         raise not_found("class", number)
     found = await services.cases.training_class(number, caller)
     return answered(services, _shown(number, found.version, found.state), found.version, if_none_match)

@@ -187,7 +187,7 @@ async def served(
     services: Services, caller: Caller, wanted: Wanted, before: int, limit: int
 ) -> tuple[list[NoticeServedOut], int | None]:
     """A page of what was served, before a position; with the position that the next page goes on from."""
-    rows = await services.pool.fetch(
+    rows = await services.own_rows(caller).fetch(
         _NOTICES,
         before,
         await _visible(services, caller),
@@ -200,7 +200,7 @@ async def served(
     )
     page = rows[:limit]
     after = int(page[-1]["position"]) if len(rows) > limit else None
-    ways = await _ways(services, page)
+    ways = await _ways(services, caller, page)
     shown = [[ServedOut(**_way(each)) for each in ways[row["id"]]] for row in page]
     return [NoticeServedOut(**_notice(row), ways=each) for row, each in zip(page, shown, strict=True)], after
 
@@ -215,7 +215,7 @@ async def list_undeliverable_addresses(
     caller: Reader, services: ServicesHere, window: WindowHere
 ) -> Page[UndeliverableOut]:
     """Which organisations' and teachers' addresses are to be mended: refused, returned, or not known at all."""
-    rows = await services.pool.fetch(
+    rows = await services.own_rows(caller).fetch(
         _UNDELIVERABLE, list(UNDELIVERABLE), await _visible(services, caller), window.after, window.limit + 1
     )
     page = rows[: window.limit]
@@ -274,8 +274,9 @@ async def _of_case(
     recipients = [each for each in (*parties, caller.organisation) if each and (visible is None or each in visible)]
     # An id stands in quotes in the body, so that one number does not match as the beginning of another.
     mark = orjson.dumps(number)
-    rows = await services.pool.fetch(_NOTICES, NEWEST, recipients, None, mark, OF_A_CASE_MAX, None, None, None)
-    ways = await _ways(services, rows)
+    own = services.own_rows(caller)
+    rows = await own.fetch(_NOTICES, NEWEST, recipients, None, mark, OF_A_CASE_MAX, None, None, None)
+    ways = await _ways(services, caller, rows)
     items = []
     for row in rows:
         person = _person(row)
@@ -291,14 +292,14 @@ async def _visible(services: Services, caller: Caller) -> list[str] | None:
     """Whose notices the caller may see; None for everybody's."""
     if caller.role == "bureau":
         return None
-    rows = await services.pool.fetch(_OURS, caller.organisation, MAX_INSTITUTIONS)
+    rows = await services.own_rows(caller).fetch(_OURS, caller.organisation, MAX_INSTITUTIONS)
     return [row["id"] for row in rows] or [caller.organisation]
 
 
-async def _ways(services: Services, rows: Sequence[Any]) -> dict[UUID, list[Any]]:
+async def _ways(services: Services, caller: Caller, rows: Sequence[Any]) -> dict[UUID, list[Any]]:
     """The rows of the log for each of these notices."""
     ways: dict[UUID, list[Any]] = {row["id"]: [] for row in rows}
-    for way in await services.pool.fetch(_DELIVERIES, list(ways), DELIVERIES_MAX):
+    for way in await services.own_rows(caller).fetch(_DELIVERIES, list(ways), DELIVERIES_MAX):
         ways[way["outbox_id"]].append(way)
     return ways
 

@@ -40,7 +40,7 @@ async def list_duties(
 ) -> Page[ClassDutiesOut]:
     """By class: of a host its own, of the bureau all. Staff are named by the host's own numbers."""
     found = await view.duties(
-        services.pool, caller.actor, campaign=campaign, host=host, after=window.after, limit=window.limit
+        services.own_rows(caller), caller.actor, campaign=campaign, host=host, after=window.after, limit=window.limit
     )
     return Page(items=[_shown(each) for each in found.items], next=next_cursor(found.next))
 

@@ -26,7 +26,7 @@ SETTLE_ATTEMPTS: Final = 100
 SETTLE_PAUSE_S: Final = 0.01
 """Appends take milliseconds. After a second the page stays empty and the same cursor is given again."""
 
-_NEWEST: Final = "SELECT coalesce(max(position), 0) FROM ledger.outbox"
+_NEWEST: Final = "SELECT coalesce(max(position), 0) FROM ledger.outbox WHERE recipient = $1"
 _WRITING: Final = """
 SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND relation = 'ledger.outbox'::regclass AND mode = 'RowExclusiveLock' AND granted
@@ -53,10 +53,10 @@ async def list_events(caller: Reader, services: ServicesHere, window: WindowHere
     The same notices as the webhooks', with the same ids; an endpoint's filter does not count here.
     """
     after = int(window.after) if window.after.isdecimal() and len(window.after) < 19 else 0
-    settled = await _settled(services)
+    settled = await _settled(services, caller)
     rows: list[Any] = []
     if settled > after:
-        rows = await services.pool.fetch(_PAGE, caller.organisation, after, settled, window.limit + 1)
+        rows = await services.own_rows(caller).fetch(_PAGE, caller.organisation, after, settled, window.limit + 1)
     more = len(rows) > window.limit
     page = rows[: window.limit]
     items = [each for each in map(notice_of, page) if each is not None]
@@ -64,9 +64,9 @@ async def list_events(caller: Reader, services: ServicesHere, window: WindowHere
     return EventPage(items=items, next=encode_cursor(str(last)), more=more)
 
 
-async def _settled(services: Services) -> int:
+async def _settled(services: Services, caller: Caller) -> int:
     """A position up to which nothing will appear any more that is not seen now; 0 when that takes too long to tell."""
-    newest: int = await services.pool.fetchval(_NEWEST)
+    newest: int = await services.own_rows(caller).fetchval(_NEWEST, caller.organisation)
     writing = await _writing(services)
     for _ in range(SETTLE_ATTEMPTS):
         if not writing:

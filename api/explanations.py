@@ -80,7 +80,7 @@ async def list_candidates(
 ) -> Candidates:
     """The caller's nominations of one project type before the county, with the reason of each one's place."""
     plan = await plan_of(services, campaign)
-    waiting, rows = await view.waiting(services.pool, caller.actor, campaign, project_type, county, limit)
+    waiting, rows = await view.waiting(services.own_rows(caller), caller.actor, campaign, project_type, county, limit)
     items = [
         Candidate(
             rank=rank,

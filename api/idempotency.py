@@ -145,9 +145,8 @@ class Once:
         return "idempotency:" + "\n".join((self.caller.organisation, self.operation, self._key))
 
     async def _begin(self) -> Response | None:
-        row = await self._services.pool.fetchrow(
-            "SELECT b.*, EXISTS (SELECT FROM app.inbox WHERE finished_at IS NULL) AS something_is_kept "
-            "FROM app.begin_request($1, $2, $3, $4, $5) AS b",
+        row = await self._services.own_rows(self.caller).fetchrow(
+            "SELECT b.*, app.something_is_kept() AS something_is_kept FROM app.begin_request($1, $2, $3, $4, $5) AS b",
             *self._place,
             HOLD,
         )
@@ -168,7 +167,7 @@ class Once:
 
     async def _keep(self, status: int, headers: Mapping[str, str], content: bytes, secret: bool) -> None:
         kept = self._services.box.seal(self._box_place(), content) if secret else content
-        await self._services.pool.execute(
+        await self._services.own_rows(self.caller).fetchval(
             "SELECT app.answer_request($1, $2, $3, $4, $5, $6, $7, $8)",
             *self._place,
             status,
@@ -179,7 +178,8 @@ class Once:
 
     async def _abandon(self) -> None:
         try:
-            await self._services.pool.execute("SELECT app.abandon_request($1, $2, $3, $4)", *self._place)
+            abandon = "SELECT app.abandon_request($1, $2, $3, $4)"
+            await self._services.own_rows(self.caller).fetchval(abandon, *self._place)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             # The hold runs out by itself.
             log.warning("request_not_abandoned", cause=type(error).__name__)

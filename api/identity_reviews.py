@@ -43,7 +43,7 @@ class IdentityReview(BaseModel):
 @routes.get("", operation_id="list_identity_reviews", summary="List identities to be decided", responses=documented())
 async def list_identity_reviews(caller: Reader, services: ServicesHere, window: WindowHere) -> Page[IdentityReview]:
     """Every open nomination whose number is known under another name. At most 100 per page; only the bureau's keys."""
-    found = await view.to_review(services.pool, window.after, min(window.limit, LIST_LIMIT))
+    found = await view.to_review(services.own_rows(caller), window.after, min(window.limit, LIST_LIMIT))
     return Page(items=[await _shown(services, row) for row in found.items], next=next_cursor(found.next))
 
 

@@ -141,7 +141,7 @@ async def receive(
         parts = [once.caller.organisation, noun.kind, digest, options.mode, str(options.dry_run), options.hidden_rows]
         # A dry run says how things stand now, so it is another one each time.
         id_ = uuid5(COMMAND_NAMESPACE, "\n".join([*parts, str(once.command_id()) if options.dry_run else ""]))
-        if await services.pool.fetchval("SELECT true FROM app.operations WHERE id = $1", id_) is None:
+        if await services.own_rows(once.caller).fetchval("SELECT true FROM app.operations WHERE id = $1", id_) is None:
             await _begin(services, once, id_, noun, digest, options, await _read(services, noun, upload))
         shown = await operations.show(services, once.caller, id_)
         return Answer(
@@ -162,9 +162,9 @@ async def _begin(
     services: Services, once: Once, id_: UUID, noun: Noun, digest: str, options: Options, table: Table
 ) -> None:
     caller = once.caller
-    if await services.pool.fetchval(_OPEN, caller.organisation, noun.kind) >= MAX_OPEN_IMPORTS:
+    if await services.own_rows(caller).fetchval(_OPEN, caller.organisation, noun.kind) >= MAX_OPEN_IMPORTS:
         raise Problem(problem_types.TOO_MANY_IMPORTS, _TOO_MANY)
-    async with services.pool.acquire() as connection, connection.transaction():
+    async with services.own_rows(caller).transaction() as connection:
         if not await operations.begin(connection, id_, caller.organisation, noun.kind, len(table.rows)):
             return
         await kept.insert(
@@ -235,10 +235,10 @@ def add_reading_routes(routes: APIRouter, noun: Noun) -> None:
     ) -> Page[RowOut]:
         own = await _own(services, noun, caller, id)
         after = int(window.after) if window.after.isdecimal() and len(window.after) < 10 else 0
-        return await _page(kept.Results(services, own), after, window.limit, status)
+        return await _page(kept.Results(services, caller, own), after, window.limit, status)
 
     async def file(id: IdInPath, caller: caller_here, services: ServicesHere) -> Response:  # noqa: A002
-        results = kept.Results(services, await _own(services, noun, caller, id))
+        results = kept.Results(services, caller, await _own(services, noun, caller, id))
         sheet, format_, delimiter = await asyncio.to_thread(_marked, results, await results.runs())
         content = await services.sheets.write(format_, sheet, delimiter)
         return download(content, format_, f"{noun.kind.removesuffix('-import')}s-{id}")

@@ -182,7 +182,7 @@ def once_of(services: Services, caller: Caller, kind: str, digest: str, request_
 
 async def find(services: Services, caller: Caller, kind: str, id_: UUID) -> Any:
     """The row of one of the caller's own imports, None when there is none."""
-    return await services.pool.fetchrow(_SELECT, id_, caller.organisation, kind)
+    return await services.own_rows(caller).fetchrow(_SELECT, id_, caller.organisation, kind)
 
 
 async def keep(connection: Any, the_import: Import, first: int, results: Sequence[Result]) -> None:
@@ -207,12 +207,12 @@ async def forget_results(connection: Any, the_import: Import) -> None:
 class Results:
     """The results of an import that are known so far, run by run."""
 
-    def __init__(self, services: Services, row: Any) -> None:
-        self._services, self._row = services, row
+    def __init__(self, services: Services, caller: Caller, row: Any) -> None:
+        self._own_rows, self._row = services.own_rows(caller), row
         self._box = SecretsBox(services.box.open(_key_place(row["kind"], row["id"]), row["key_sealed"]))
 
     async def runs(self) -> list[tuple[int, bytes]]:
-        found = await self._services.pool.fetch(_RESULTS, self._row["id"])
+        found = await self._own_rows.fetch(_RESULTS, self._row["id"])
         return [(each["first"], each["results_sealed"]) for each in found]
 
     def open(self, first: int, sealed: bytes) -> list[Result]:

@@ -177,7 +177,7 @@ class OrderDone(BaseModel):
 @routes.get("", operation_id="list_mailboxes", summary="List mailboxes", responses=documented())
 async def list_mailboxes(caller: Reader, services: ServicesHere, window: WindowHere) -> Page[MailboxOut]:
     """The organisations with notices that wait, and those whose mailbox is stopped."""
-    rows = await services.pool.fetch(_LIST, window.after, window.limit + 1, QUEUE_COUNT_MAX)
+    rows = await services.own_rows(caller).fetch(_LIST, window.after, window.limit + 1, QUEUE_COUNT_MAX)
     more = len(rows) > window.limit
     page = rows[: window.limit]
     return Page(
@@ -190,9 +190,10 @@ async def list_mailboxes(caller: Reader, services: ServicesHere, window: WindowH
 async def get_mailbox(organisation: InPath, caller: Reader, services: ServicesHere) -> OneMailboxOut:
     """What waits, what failed last, and what operators did."""
     await _require_known(services, organisation)
-    row = await services.pool.fetchrow(_ONE, organisation, 1, QUEUE_COUNT_MAX)
+    own = services.own_rows(caller)
+    row = await own.fetchrow(_ONE, organisation, 1, QUEUE_COUNT_MAX)
     assert row is not None, "there is a row for every organisation"
-    failures = await services.pool.fetch(_FAILURES, organisation, PROBLEMS_SHOWN)
+    failures = await own.fetch(_FAILURES, organisation, PROBLEMS_SHOWN)
     stream = await services.ledger.read_stream(INSTITUTIONS, stream_name("institution", organisation))
     orders = [each for each in reversed(stream) if each.type in _ORDERS][:ORDERS_SHOWN]
     return OneMailboxOut(

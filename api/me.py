@@ -42,8 +42,9 @@ class MeOut(BaseModel):
 @routes.get("", operation_id="get_me", summary="Read who you are", responses=documented())
 async def get_me(caller: Annotated[Caller, any_key()], services: ServicesHere) -> MeOut:
     """Tells whether a key works, whose it is, what it may do and until when. Every key may ask."""
-    key = await services.pool.fetchrow(_KEY, caller.key_id, caller.organisation)
-    row = await view.get(services.pool, caller.actor, caller.organisation)
+    own = services.own_rows(caller)
+    key = await own.fetchrow(_KEY, caller.key_id, caller.organisation)
+    row = await view.get(own, caller.actor, caller.organisation)
     return MeOut(
         organisation=caller.organisation,
         name_zh=row.name_zh if row is not None else "",

@@ -99,7 +99,7 @@ async def _schools(services: Services, caller: Caller) -> list[str]:
     if caller.role != "county":
         return []
     found = await institutions.page(
-        services.pool, caller.actor, kind="school", parent=caller.organisation, limit=MAX_SCHOOLS
+        services.own_rows(caller), caller.actor, kind="school", parent=caller.organisation, limit=MAX_SCHOOLS
     )
     return [f"{each.id} {each.name_zh}" for each in found.items]
 

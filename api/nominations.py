@@ -248,7 +248,9 @@ async def _organisations(services: Services, once: Once, row: Nomination) -> tup
         registered = await services.registry.find(school)
         if registered is None or registered.kind != "school" or registered.parent != county:
             raise another_county(school, county)
-        successor = await institutions.successor_of(services.pool, school) if caller.role != "school" else ""
+        successor = (
+            await institutions.successor_of(services.own_rows(caller), school) if caller.role != "school" else ""
+        )
         if successor:
             # A closed school has no keys; its county may still name it by mistake.
             raise refused(refuse("school_closed", field="/school", school=school, successor=successor))

@@ -213,7 +213,7 @@ async def get_operation(operation: IdInPath, caller: Reader, services: ServicesH
 
 async def show(services: Services, caller: Caller, operation: UUID) -> OperationOut:
     """One of the caller's own operations. Raises Problem `unknown-number`."""
-    row = await services.pool.fetchrow(_SELECT, operation, caller.organisation)
+    row = await services.own_rows(caller).fetchrow(_SELECT, operation, caller.organisation)
     if row is None:
         raise not_found("operation", str(operation))
     return OperationOut(
@@ -239,11 +239,12 @@ async def list_operation_rows(
     operation: IdInPath, caller: Reader, services: ServicesHere, window: WindowHere
 ) -> Page[RowResult]:
     """A result for each row that was kept: 202 until it was handled, then what it would have come to at once."""
-    kind = await services.pool.fetchval(_KIND, operation, caller.organisation)
+    own = services.own_rows(caller)
+    kind = await own.fetchval(_KIND, operation, caller.organisation)
     if kind != inbox.KIND:
         raise not_found("operation with kept commands", str(operation))
     after = int(window.after) if window.after.isdecimal() and len(window.after) < 10 else -1
-    rows = await services.pool.fetch(_ROWS, operation, after, window.limit + 1)
+    rows = await own.fetch(_ROWS, operation, after, window.limit + 1)
     page = rows[: window.limit]
     more = str(page[-1]["place"]) if len(rows) > window.limit else None
     return Page(items=[_outcome(row["place"], row["outcome"]) for row in page], next=next_cursor(more))

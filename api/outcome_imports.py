@@ -129,7 +129,7 @@ class OutcomeRows(CommandRows):
         if not isinstance(wanted.command, Complete) or self.plan.training_rules.attendance_percent is None:
             return Facts(self.plan)
         found = await self.services.cases.training_class(self.file.about, self.file.once.caller)
-        marked = await marks.marked(self.services.pool, self.file.about, wanted.trainee)
+        marked = await marks.marked(self.services.own_rows(self.file.once.caller), self.file.about, wanted.trainee)
         leaves = granted(state.leaves, state.leave_days)
         total = tally(found.state.timetable, marked, leaves, today=found.state.ends)
         return Facts(self.plan, training_class=found.state, attendance=total)

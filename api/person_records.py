@@ -146,10 +146,11 @@ async def get_person(
     state = await services.people.find(id)
     if state is None:
         raise refused(refuse("person_unknown"))
-    return answered(services, await _shown(services, state), state.version, if_none_match, shows_more=True)
+    return answered(services, await _shown(services, caller, state), state.version, if_none_match, shows_more=True)
 
 
-async def _shown(services: Services, state: Person) -> PersonRecordOut:
+async def _shown(services: Services, caller: Caller, state: Person) -> PersonRecordOut:
+    own = services.own_rows(caller)
     return PersonRecordOut(
         id=state.id,
         version=state.version,
@@ -158,13 +159,8 @@ async def _shown(services: Services, state: Person) -> PersonRecordOut:
         joined_into=state.joined_into,
         county=state.county,
         erasure=state.erasure,
-        cases=[
-            PersonCaseOut.model_validate(row, from_attributes=True)
-            for row in await view.cases(services.pool, state.records)
-        ],
-        restrictions=[
-            PersonRestrictionOut.model_validate(row) for row in await view.restrictions(services.pool, state.records)
-        ],
+        cases=[PersonCaseOut.model_validate(row, from_attributes=True) for row in await view.cases(own, state.records)],
+        restrictions=[PersonRestrictionOut.model_validate(row) for row in await view.restrictions(own, state.records)],
     )
 
 
@@ -225,7 +221,7 @@ async def correct_person(
                 standing, sealed, changed, by=str(caller.actor), decided_by=body.decided_by, document=body.document
             )
 
-        return await _answer(services, await services.people.record(id, decide, recording))
+        return await _answer(services, caller, await services.people.record(id, decide, recording))
 
     return await once.answer(run)
 
@@ -276,7 +272,9 @@ async def transfer_person(
         def decide(standing: Person) -> Decision | Refusal:
             return person.transfer(standing, body.county, body.on, by=str(caller.actor), document=body.document)
 
-        return await _answer(services, await services.people.record(id, decide, await _recording(services, once, seen)))
+        return await _answer(
+            services, caller, await services.people.record(id, decide, await _recording(services, once, seen))
+        )
 
     return await once.answer(run)
 
@@ -315,7 +313,7 @@ async def join_person(
             return person.join(kept, double, by=str(caller.actor), decided_by=body.decided_by, reasons=body.reasons)
 
         recording = await _recording(services, once, seen)
-        return await _answer(services, await services.people.record(id, decide, recording, body.double))
+        return await _answer(services, caller, await services.people.record(id, decide, recording, body.double))
 
     return await once.answer(run)
 
@@ -339,15 +337,15 @@ async def erase_person(
 
     async def run() -> Answer:
         outcome = await services.people.erase(id, await _recording(services, once, seen), body.reason)
-        return await _answer(services, outcome)
+        return await _answer(services, caller, outcome)
 
     return await once.answer(run)
 
 
-async def _answer(services: Services, outcome: Person | Refusal) -> Answer:
+async def _answer(services: Services, caller: Caller, outcome: Person | Refusal) -> Answer:
     if isinstance(outcome, Refusal):
         raise refused(outcome)
-    shown = await _shown(services, outcome)
+    shown = await _shown(services, caller, outcome)
     return Answer(shown.model_dump(mode="json"), headers={"ETag": etag(outcome.version)})
 
 

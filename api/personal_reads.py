@@ -49,7 +49,12 @@ async def list_personal_reads(
     before = int(window.after) if window.after.isdecimal() and len(window.after) < _SEQUENCE_DIGITS else trail.NEWEST
     limit = min(window.limit, LIST_LIMIT)
     rows = await trail.page(
-        services.pool, person=person, organisation=organisation, operation=operation, before=before, limit=limit + 1
+        services.own_rows(caller),
+        person=person,
+        organisation=organisation,
+        operation=operation,
+        before=before,
+        limit=limit + 1,
     )
     items = [PersonalReadOut.model_validate(each, from_attributes=True) for each in rows[:limit]]
     return Page(items=items, next=next_cursor(str(rows[limit - 1].sequence) if len(rows) > limit else None))

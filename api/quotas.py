@@ -121,10 +121,11 @@ async def list_quotas(
 ) -> Page[QuotaOut]:
     """The lines by key, each with its size, what is used, held, delegated and left, and who waits."""
     found = await view.page(
-        services.pool,
+        services.own_rows(caller),
         services.ledger,
         caller.actor,
         campaign,
+        everything=services.pool,
         project_type=project_type,
         recipient=recipient,
         after=window.after,
@@ -191,12 +192,14 @@ async def get_quota(
 async def list_waiting(number: Number, caller: Reader, services: ServicesHere) -> WaitingList:
     """Who waits for a seat of the line, in the order in which seats are offered; at most 500 are shown."""
     campaign, line = parse_quota_number(number)
-    use = await view.get(services.pool, services.ledger, caller.actor, campaign, line)
+    own, everything = services.own_rows(caller), services.pool
+    use = await view.get(own, services.ledger, caller.actor, campaign, line, everything=everything)
     if use is None:
         raise not_found("quota line", number)
     plan = await plan_of(services, campaign)
+    # Whoever may see the line may see who waits for it, an auditor too.
     rows = await trainees.waiting(
-        services.pool, campaign, use.quota.project_type, use.quota.recipient, limit=MAX_WAITING_SHOWN
+        everything, campaign, use.quota.project_type, use.quota.recipient, limit=MAX_WAITING_SHOWN
     )
     items = [
         WaitingOut(

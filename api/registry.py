@@ -8,10 +8,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID, uuid4, uuid5
-
-import asyncpg
 
 from api.auth import KEY_ID_LENGTH, key_text, new_secret, secret_hash
 from api.permissions import KeyRole
@@ -46,6 +44,12 @@ ON CONFLICT (key_id) DO UPDATE SET secret_hash = EXCLUDED.secret_hash
 WHERE app.api_keys.last_used_at IS NULL AND app.api_keys.revoked_at IS NULL
 """
 _NOTHING_INSERTED: Final = "INSERT 0 0"
+
+
+class Writable(Protocol):
+    """Where a key is kept: the rows of the caller who issues it, or a pool that sees everything."""
+
+    async def execute(self, query: str, /, *args: object) -> str: ...
 
 
 class UnknownInstitution(LookupError):
@@ -189,7 +193,7 @@ class Registry:
 
 
 async def issue_key(
-    pool: "asyncpg.Pool[Any]",
+    keys: Writable,
     ledger: Ledger,
     organisation: str,
     role: KeyRole,
@@ -224,7 +228,7 @@ async def issue_key(
     )
     await registry.record(organisation, issued, under)
     secret = new_secret()
-    status = await pool.execute(
+    status = await keys.execute(
         _INSERT_KEY,
         key_id,
         organisation,

@@ -157,7 +157,7 @@ async def list_restrictions(
 ) -> Page[RestrictionItem]:
     """All for the bureau, their own for a county and a school. At most 100 per page."""
     found = await view.page(
-        services.pool,
+        services.own_rows(caller),
         caller.actor,
         campaign=campaign,
         county=county,

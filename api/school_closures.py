@@ -70,7 +70,7 @@ async def close_school(
         if successor is None or successor.kind != "school" or successor.parent != school.parent:
             raise _no_successor(body.successor, school.parent)
         headers: dict[str, str] = {}
-        former = await institutions.successor_of(services.pool, institution)
+        former = await institutions.successor_of(services.own_rows(caller), institution)
         if former and former != body.successor:
             raise refused(refuse("school_closed", school=institution, successor=former))
         if not former:
@@ -78,7 +78,7 @@ async def close_school(
             closed = InstitutionClosed(by=str(caller.actor), successor=body.successor, document=body.document)
             version = await services.registry.record(institution, closed, await recording_of(services, once, seen))
             headers["ETag"] = etag(version)
-        revoked = await services.pool.fetch(_REVOKE, institution)
+        revoked = await services.own_rows(caller).fetch(_REVOKE, institution)
         for row in revoked:
             services.keys.forget(row["key_id"])
         await services.sessions.end_all(institution)
@@ -92,7 +92,7 @@ async def _require_no_open_case(services: Services, caller: Caller, school: str)
     for book in await services.plans.adopted():
         await services.checkpoints.wait_for(book, await services.ledger.head(book))
     wanted = trainees.TraineeFilter(school=school, closed=False)
-    count = sum((await trainees.count_by_phase(services.pool, caller.actor, wanted)).values())
+    count = sum((await trainees.count_by_phase(services.own_rows(caller), caller.actor, wanted)).values())
     if count:
         raise refused(refuse("school_has_open_cases", school=school, count=count))
 

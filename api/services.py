@@ -19,6 +19,7 @@ from api.gate import Gate
 from api.inbox import Inbox
 from api.numbers import Numbers
 from api.oidc import Provider
+from api.own_rows import OwnRows
 from api.permissions import KEY_ROLES, SCOPES, Caller, KeyRole, ProcessWithCommands, roles_of
 from api.problem_types import ProblemType
 from api.rate_limits import RateLimits
@@ -41,10 +42,15 @@ from spreadsheets.process import SpreadsheetProcesses
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts behind the routes. `digest_key` keys digests of bodies, `certificate_key` codes of certificates."""
+    """The parts behind the routes. `digest_key` keys digests of bodies, `certificate_key` codes of certificates.
+
+    `pool` sees every row: it is for what the process does by itself, and for what belongs to nobody. What is asked for
+    a caller goes through `own_rows`. `tests/api/test_scope_of_queries.py` has every use of `pool` with its reason.
+    """
 
     settings: Settings
     pool: "asyncpg.Pool[Any]"
+    callers_pool: "asyncpg.Pool[Any]"
     ledger: Ledger
     vault: Vault
     plans: PlanStore
@@ -72,6 +78,10 @@ class Services:
     witness: WitnessService | None = None
     sheets: SpreadsheetProcesses = field(default_factory=SpreadsheetProcesses)
     work_announced: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def own_rows(self, caller: Caller) -> OwnRows:
+        """The database as the caller sees it."""
+        return OwnRows(self.callers_pool, caller)
 
 
 async def services_of(request: Request) -> Services:

@@ -196,7 +196,9 @@ async def read_page(
 
 
 async def _listed(caller: Caller, services: Services, window: Window, wanted: view.TraineeFilter) -> dict[str, Any]:
-    found = await view.page_of_columns(services.pool, caller.actor, wanted, ITEM_COLUMNS, window.after, window.limit)
+    found = await view.page_of_columns(
+        services.own_rows(caller), caller.actor, wanted, ITEM_COLUMNS, window.after, window.limit
+    )
     if caller.role == "host":
         for each in found.items:
             each["restriction"] = ""

@@ -77,7 +77,7 @@ async def list_training_days(
     below: Annotated[int | None, Query(ge=0, le=366, description="Only with fewer centralised days.")] = None,
 ) -> Page[DaysRow]:
     """Who has which days in a cycle; with `below=7`, who has not reached what the notice asks for."""
-    found = await view.page(services.pool, cycle=cycle, below=below, after=window.after, limit=window.limit)
+    found = await view.page(services.own_rows(caller), cycle=cycle, below=below, after=window.after, limit=window.limit)
     items = [DaysRow.model_validate(row, from_attributes=True) for row in found.items]
     return Page(items=items, next=next_cursor(found.next))
 

@@ -110,7 +110,7 @@ async def list_webhook_deliveries(
     await own_endpoint(services, caller, endpoint)
     before = int(window.after) if window.after.isdecimal() and len(window.after) < 19 else NEWEST
     is_taken = None if outcome is None else outcome == "taken"
-    rows = await services.pool.fetch(
+    rows = await services.own_rows(caller).fetch(
         _DELIVERIES, caller.organisation, endpoint, before, window.limit + 1, notice, is_taken
     )
     more = len(rows) > window.limit
@@ -161,7 +161,7 @@ async def test_webhook_endpoint(endpoint: IdInPath, caller: Writer, services: Se
         await _require_in_use(services, caller, endpoint)
         command = once.command_id()
         message = uuid5(command, "test")
-        await services.pool.execute(_TEST, command, caller.organisation, endpoint, message)
+        await services.own_rows(caller).execute(_TEST, command, caller.organisation, endpoint, message)
         return Answer(TestOut(notice=str(message)), 202, {"Location": f"/v1/webhook-endpoints/{endpoint}/deliveries"})
 
     return await once.answer(run)
@@ -185,7 +185,7 @@ async def redeliver_notices(
     async def run() -> Answer:
         await _require_in_use(services, caller, endpoint)
         own = caller.organisation
-        if body.notice is not None and not await services.pool.fetchval(_IS_OWN, own, body.notice):
+        if body.notice is not None and not await services.own_rows(caller).fetchval(_IS_OWN, own, body.notice):
             raise not_found("notice", str(body.notice))
         event = NoticesRedelivered(
             endpoint=endpoint,
@@ -196,7 +196,7 @@ async def redeliver_notices(
             asked_by=str(caller.actor),
         )
         await services.registry.record(own, event, await recording_of(services, once))
-        count = await services.pool.fetchval(
+        count = await services.own_rows(caller).fetchval(
             _REDELIVER,
             once.command_id(),
             own,

@@ -126,7 +126,7 @@ class EndpointList(BaseModel):
 @routes.get("", operation_id="list_webhook_endpoints", summary="List webhook endpoints", responses=documented())
 async def list_webhook_endpoints(caller: Reader, services: ServicesHere) -> EndpointList:
     """The caller's own endpoints, disabled ones included."""
-    rows = await services.pool.fetch(
+    rows = await services.own_rows(caller).fetch(
         f"SELECT {_COLUMNS} FROM app.webhook_endpoints WHERE organisation = $1 "  # noqa: S608 - our own columns
         "ORDER BY created_at DESC, id LIMIT $2",
         caller.organisation,
@@ -156,7 +156,7 @@ async def register_webhook_endpoint(
         event = WebhookEndpointRegistered(endpoint=id_, url=body.url, registered_by=str(caller.actor))
         await services.registry.record(caller.organisation, event, await recording_of(services, once))
         sealed = services.box.seal(id_, secret.encode())
-        await services.pool.execute(_INSERT, id_, caller.organisation, body.url, sealed, body.event_types)
+        await services.own_rows(caller).execute(_INSERT, id_, caller.organisation, body.url, sealed, body.event_types)
         shown = NewEndpointOut(id=id_, url=body.url, event_types=body.event_types, secret=secret)
         return Answer(shown.model_dump(), 201, {"Location": f"/v1/webhook-endpoints/{id_}"})
 
@@ -194,7 +194,7 @@ async def disable_webhook_endpoint(endpoint: IdInPath, caller: Writer, services:
         )
         event = WebhookEndpointDisabled(endpoint=endpoint, because="owner", disabled_by=by)
         await services.registry.record(caller.organisation, event, recording)
-        await services.pool.execute(_DISABLE, endpoint, caller.organisation)
+        await services.own_rows(caller).execute(_DISABLE, endpoint, caller.organisation)
     return Response(status_code=204)
 
 
@@ -222,7 +222,7 @@ async def rotate_webhook_secret(
         await services.registry.record(caller.organisation, event, await recording_of(services, once))
         sealed = services.box.seal(endpoint, secret.encode())
         overlap = timedelta(hours=body.overlap_hours)
-        until = await services.pool.fetchval(
+        until = await services.own_rows(caller).fetchval(
             _ROTATE, endpoint, caller.organisation, sealed, body.overlap_hours > 0, overlap, once.command_id()
         )
         shown = RotatedOut(id=endpoint, secret=secret, former_secret_until=until)
@@ -249,7 +249,7 @@ def endpoint_disabled() -> Problem:
 
 async def own_endpoint(services: Services, caller: Caller, endpoint: str) -> EndpointOut:
     """The endpoint, if it is one of the caller's organisation. Raises Problem `not-found`."""
-    row = await services.pool.fetchrow(
+    row = await services.own_rows(caller).fetchrow(
         f"SELECT {_COLUMNS} FROM app.webhook_endpoints WHERE id = $1 AND organisation = $2",  # noqa: S608
         endpoint,
         caller.organisation,
@@ -260,7 +260,7 @@ async def own_endpoint(services: Services, caller: Caller, endpoint: str) -> End
 
 
 async def _require_room(services: Services, caller: Caller, id_: str) -> None:
-    if await services.pool.fetchval(_COUNT, caller.organisation, id_) < MAX_ENDPOINTS:
+    if await services.own_rows(caller).fetchval(_COUNT, caller.organisation, id_) < MAX_ENDPOINTS:
         return
     fault = Fault(
         "too_many_endpoints",

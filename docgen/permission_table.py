@@ -35,8 +35,9 @@ A request passes three gates, in this order.
    what exists for the caller. Whether a step is possible now is a question of its own, which the ledger decides.
 
 Three tests keep it so: one tries every cell, one asks every operation for somebody else's object, and one reads every
-query of the API and refuses any that neither names the organisation nor says why it need not. PostgreSQL's own row
-security is not used yet: a query that is wrong in a way that none of these sees would show too much.
+query of the API and refuses any that neither names the organisation nor says why it need not. A query that forgets it
+all the same is stopped by PostgreSQL's row security: it gives the rows of the caller's organisation and no others
+([decision 38](decisions/0038-row-security-says-for-whom-in-the-same-statement.md)).
 """
 
 

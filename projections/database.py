@@ -1,6 +1,6 @@
 """What every module here needs to reach the database: names, locks and types."""
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import asyncpg
 import asyncpg.pool
@@ -16,8 +16,14 @@ MIGRATION_LOCK: Final = 2
 REBUILD_LOCK: Final = 3
 
 AnyConnection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
-Database: TypeAlias = "AnyConnection | asyncpg.Pool[Any]"
-"""What a read needs: a pool, or a connection where several reads belong together."""
+
+
+class Database(Protocol):
+    """What a read needs: a pool, a connection where several reads belong together, or the rows of one caller."""
+
+    async def fetch(self, query: str, /, *args: object) -> list[Any]: ...
+    async def fetchrow(self, query: str, /, *args: object) -> Any: ...
+    async def fetchval(self, query: str, /, *args: object) -> Any: ...
 
 
 def quoted(name: str) -> str:

@@ -73,13 +73,24 @@ class QuotaUse:
         return self.size - self.used
 
 
-async def get(database: Database, ledger: Ledger, viewer: Actor, campaign: str, line: str) -> QuotaUse | None:
-    """The line with its use, or None when there is none or when it is another recipient's."""
+async def get(
+    database: Database,
+    ledger: Ledger,
+    viewer: Actor,
+    campaign: str,
+    line: str,
+    *,
+    everything: Database | None = None,
+) -> QuotaUse | None:
+    """The line with its use, or None when there is none or when it is another recipient's.
+
+    Who waits for it is counted in `everything`, if it is given: an auditor sees lines, and no nomination.
+    """
     where = Where().own(viewer, OWN, audited=True).equal(key=quota_key(campaign, line))
     row = await query.one(database, QuotaRow, TABLE, where)
     if row is None:
         return None
-    suspense = await trainees.suspense(database, campaign)
+    suspense = await trainees.suspense(everything or database, campaign)
     return _use(row, await ledger.counter(seat_key(campaign, line)), suspense.get(line, _NOBODY))
 
 
@@ -89,17 +100,18 @@ async def page(
     viewer: Actor,
     campaign: str,
     *,
+    everything: Database | None = None,
     project_type: str | None = None,
     recipient: str | None = None,
     after: str = "",
     limit: int = 100,
 ) -> Page[QuotaUse]:
-    """The viewer's lines of a campaign with their use, by key. Raises LimitOutOfRange."""
+    """The viewer's lines of a campaign with their use, by key; `everything` as in `get`. Raises LimitOutOfRange."""
     where = Where().own(viewer, OWN, audited=True)
     where.equal(campaign=campaign, project_type=project_type, recipient=recipient)
     rows = await query.page(database, QuotaRow, TABLE, where, key="key", after=after, limit=limit)
     counters = await _counters(ledger, campaign)
-    suspense = await trainees.suspense(database, campaign)
+    suspense = await trainees.suspense(everything or database, campaign)
     uses = (_use(row, counters.get(row.line, _NONE), suspense.get(row.line, _NOBODY)) for row in rows.items)
     return Page(tuple(uses), rows.next)
 

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import asyncpg
 
+from projections.database import Database
+
 PERSONS_SHOWN: Final = 100
 """So many persons of one read are listed; `rows` counts them all."""
 
@@ -121,7 +123,7 @@ class Trail:
 
 
 async def page(
-    pool: "asyncpg.Pool[Any]",
+    database: Database,
     *,
     person: UUID | None,
     organisation: str | None,
@@ -130,5 +132,5 @@ async def page(
     limit: int,
 ) -> list[RecordedRead]:
     """The newest reads before the sequence `before`, newest first."""
-    rows = await pool.fetch(_PAGE, before, person, organisation, operation, limit, PERSONS_SHOWN)
+    rows = await database.fetch(_PAGE, before, person, organisation, operation, limit, PERSONS_SHOWN)
     return [RecordedRead(**row) for row in rows]

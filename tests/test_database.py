@@ -14,10 +14,12 @@ import pytest_asyncio
 from clock import create_demo_clock
 from database import (
     APPLICATION_ROLE,
+    CALLER_ROLE,
     SEALER_ROLE,
     SERVICE_LOGIN,
     LoginRefused,
     application_pool,
+    caller_pool,
     operator_pool,
     prepare_login,
     scram_verifier,
@@ -87,7 +89,7 @@ async def test_every_connection_of_the_running_processes_is_the_service_s(stack:
     assert sealed > 0, "the sealer's role is enough to seal"
 
 
-@pytest.mark.parametrize("role", ["none", APPLICATION_ROLE, SEALER_ROLE])
+@pytest.mark.parametrize("role", ["none", APPLICATION_ROLE, CALLER_ROLE, SEALER_ROLE])
 @pytest.mark.parametrize("statement", FORBIDDEN)
 async def test_whatever_a_process_makes_of_its_login_history_cannot_be_changed(
     stack: LocalStack, role: str, statement: str
@@ -139,7 +141,12 @@ async def test_pools_act_as_their_roles_within_the_limits_that_are_set(database_
         database_statement_timeout_s=8,
         database_idle_in_transaction_timeout_s=9,
     )
-    for make, role in ((application_pool, APPLICATION_ROLE), (sealer_pool, SEALER_ROLE), (operator_pool, "xunji")):
+    for make, role in (
+        (application_pool, APPLICATION_ROLE),
+        (caller_pool, CALLER_ROLE),
+        (sealer_pool, SEALER_ROLE),
+        (operator_pool, "xunji"),
+    ):
         async with make(settings, min_size=1, max_size=1) as pool:
             assert await pool.fetchval("SELECT current_user") == role
             # The pool resets its connections; the role and the limits are not lost by that.
@@ -203,8 +210,9 @@ async def test_an_owner_without_superuser_makes_the_login_and_a_new_password_rep
     await admin.execute(
         "DO $$ BEGIN CREATE ROLE xunji_app NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
         "DO $$ BEGIN CREATE ROLE xunji_sealer NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
+        "DO $$ BEGIN CREATE ROLE xunji_caller NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;"
     )
-    await admin.execute(f"GRANT xunji_app, xunji_sealer TO {owner} WITH ADMIN OPTION")
+    await admin.execute(f"GRANT xunji_app, xunji_sealer, xunji_caller TO {owner} WITH ADMIN OPTION")
     try:
         owner_url = as_login(database_url, owner, password)
         for word in ("first word", "second/word"):
@@ -214,6 +222,10 @@ async def test_an_owner_without_superuser_makes_the_login_and_a_new_password_rep
                 assert await pool.fetchval("SELECT session_user || ' as ' || current_user") == (
                     f"{SERVICE_LOGIN} as {APPLICATION_ROLE}"
                 )
+                assert await pool.fetchval("SELECT count(*) FROM app.plans") == 0
+            async with caller_pool(settings_for(service, tmp_path), min_size=1, max_size=2) as pool:
+                assert await pool.fetchval("SELECT current_user") == CALLER_ROLE
+                assert await pool.fetch("SELECT * FROM view.trainees WHERE app.acting_as('bureau', 'zzedu')") == []
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(as_login(database_url, SERVICE_LOGIN, "first word"))
     finally:

@@ -36,7 +36,7 @@ class Options:
         return self.dry_run or self.mode == "atomic"
 
 
-async def _options(
+async def row_options(
     mode: Annotated[
         Literal["partial", "atomic"], Query(description="atomic: all rows are carried out, or none of them.")
     ] = "partial",
@@ -45,7 +45,7 @@ async def _options(
     return Options(mode, dry_run)
 
 
-OptionsHere = Annotated[Options, Depends(_options)]
+OptionsHere = Annotated[Options, Depends(row_options)]
 """The parameter of a route that takes many rows."""
 
 

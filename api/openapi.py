@@ -34,9 +34,9 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 
 - **Keys**: `Authorization: Bearer xj_…`. A key belongs to one organisation and carries scopes. What is another
   organisation's does not exist for it (404).
-- **Commands** are `POST /v1/{things}/{number}/{command}`, for one or, without the number, for many (207, a result per
-  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a part of
-  the system is away a command is kept and answered 202: its `Location` says what came of it.
+- **Commands** are `POST /v1/{things}/{number}/{command}`, for one; for many nominations without the number (207, a
+  result per row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a
+  part of the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
 - **Versions**: reading one thing answers with an `ETag`; `If-None-Match` asks whether there is a newer one (304).
@@ -48,6 +48,7 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 """
 _TAGS: Final = {
     "campaigns": "Campaigns by their plan, with figures.",
+    "projects": "培训项目: what each project type asks for, and who may run it.",
     "quotas": "名额: seats by project type and recipient.",
     "institutions": "Organisations and their API keys.",
     "nominations": "提名: one teacher, or up to 500 at once.",

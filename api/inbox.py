@@ -130,6 +130,11 @@ class Inbox:
         held: bool = await self._pool.fetchval(_HOLDS, process, organisation, OWN_FAILURES)
         return held
 
+    async def kept_for(self, processes: Sequence[str]) -> frozenset[str]:
+        """Those of the processes for which a command is kept and not handled yet."""
+        rows = await self._pool.fetch(_KEPT_FOR, list(processes)) if self.in_use else []
+        return frozenset(row["process"] for row in rows)
+
     async def keep(
         self,
         operation: UUID,
@@ -225,6 +230,7 @@ _HOLDS: Final = """
 SELECT EXISTS (SELECT FROM app.inbox WHERE finished_at IS NULL
                AND (process = $1 OR (organisation = $2 AND attempts < $3)))
 """
+_KEPT_FOR: Final = "SELECT DISTINCT process FROM app.inbox WHERE finished_at IS NULL AND process = ANY ($1::text[])"
 _COUNT: Final = "SELECT count(*) FROM app.inbox WHERE finished_at IS NULL"
 _FIGURES: Final = """
 SELECT count(*) AS count, extract(epoch FROM clock_timestamp() - min(kept_at))::float8 AS oldest_s

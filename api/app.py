@@ -47,6 +47,7 @@ from api import (
     quotas,
     registration_imports,
     restrictions,
+    rows_together,
     school_closures,
     sign_in,
     substitutions,
@@ -146,7 +147,9 @@ ROUTERS: Final = (
 )
 
 NOUNS: Final = (nomination_rows.NOUN, registration_imports.NOUN, attendance_imports.NOUN, outcome_imports.NOUN)
-OPERATIONS: Final = operations.Operations({each.kind: each.carry_out for each in NOUNS})
+OPERATIONS: Final = operations.Operations(
+    {each.kind: each.carry_out for each in NOUNS} | dict.fromkeys(rows_together.KINDS, rows_together.carry_out)
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

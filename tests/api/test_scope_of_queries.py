@@ -45,6 +45,7 @@ UNSCOPED: Final = {
     ("draining", "_AWAY"): "says of all waiting work that a server is away",
     ("draining", "_LOCK"): "by the id of the work under way",
     ("draining", "_NEXT"): "takes up work, whoever asked for it",
+    ("rows_together", "_ROWS"): "by the id of the work under way",
     ("operations", "_CLAIM"): "takes up work, whoever asked for it",
     ("operations", "_ADVANCE"): "by the lease of this process",
     ("operations", "_RENEW"): "by the lease of this process",

@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from api import problem_types as types
 from api.conditional import ETAG_HEADER, IF_MATCH
+from api.examples import add_examples
 from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
 from api.openapi_links import add_links
@@ -127,6 +128,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         _finish(document["paths"].get(route.path_format, {}), route)
     shown = {type_.slug for route in routes if route.include_in_schema for type_ in problems_of(route)}
     add_links(document)
+    add_examples(document)
     components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document
 

@@ -37,6 +37,7 @@ from activities.mailbox_orders import MailboxOrders
 from activities.overdue import DEMO_SWEEP_S, SWEEP_S, OverdueSweep
 from activities.reach import ReachActivities
 from activities.service_of_notice import ServiceOfNotice
+from activities.sms_receipts import SmsReceipts
 from activities.waiting import WaitingActivities
 from activities.webhooks import WebhookSender
 from clock import clock_for
@@ -139,6 +140,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             ).run,
             DeliveryLog(pool).forget_for_ever,
         )
+        texts = texts_of(settings)
+        if texts is not None:
+            loops = (*loops, SmsReceipts(pool, vault_of(settings, pool), texts).run)
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop(stop))

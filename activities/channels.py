@@ -12,6 +12,9 @@ REFUSED: Final = "the recipient was refused"
 BOUNCED: Final = "the mail came back"
 """A mail server took the mail, and another one did not."""
 
+NOT_ARRIVED: Final = "the text message did not arrive"
+"""The provider took it, and the telephone's operator did not deliver it."""
+
 
 class Outgoing(Protocol):
     """A message. `id` stays the same when it is sent again; `digest` is the SHA-256 of what the recipient reads."""

@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from activities.channels import BOUNCED, REFUSED, Sent
+from activities.channels import BOUNCED, NOT_ARRIVED, REFUSED, Sent
 from activities.outbox import Queryable
 from activities.schema import statement
 from activities.webhooks import Posted
@@ -26,7 +26,7 @@ RESTING = "its address was refused before"
 PUT_OFF = "put off"
 TRIED_AGAIN = (PUT_OFF, "no connection")
 """How the problem of a text message begins that has surely not gone out."""
-UNDELIVERABLE = (REFUSED, BOUNCED, NO_ADDRESS, RESTING)
+UNDELIVERABLE = (REFUSED, BOUNCED, NOT_ARRIVED, NO_ADDRESS, RESTING)
 MailChannel = Literal["mail", "person-mail", "sms"]
 ANSWERS_KEPT = timedelta(days=30)
 """How long the beginnings of receivers' answers are kept; the attempts themselves stay."""

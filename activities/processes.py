@@ -29,7 +29,7 @@ from domain import (
     training_class,
 )
 from domain.bulletin import BulletinRow
-from domain.campaign_amendments import HostCases, RemoveHost
+from domain.campaign_amendments import HostCases, RemoveHost, asks_for_cases
 from domain.decision import (
     Case,
     Command,
@@ -258,7 +258,7 @@ async def _campaign_facts(
             host_rows=host_rows,
             schools=schools,
         )
-    if isinstance(command, RemoveHost):
+    if isinstance(command, RemoveHost) and asks_for_cases(state, command, plan):
         return campaign.Facts(plan, host_cases=await read.host_cases(campaign_id, command.host))
     return campaign.Facts(plan)
 

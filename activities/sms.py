@@ -1,6 +1,8 @@
-"""Text messages through Alibaba Cloud's Short Message Service: the operation SendSms, version 2017-05-25.
+"""Text messages through Alibaba Cloud's Short Message Service, version 2017-05-25: SendSms, and QuerySendDetails, which
+tells what became of one.
 
     POST /?PhoneNumbers=…&SignName=…&TemplateCode=…&TemplateParam={…}&OutId=…      signed by ACS3-HMAC-SHA256
+    POST /?PhoneNumber=…&BizId=…&SendDate=20220905&PageSize=50&CurrentPage=1
 
 The text stands with the provider, as a template that was approved there; only its two values are sent: what it is
 about and the case's number. Nothing of a restriction is ever sent this way: whoever sees the screen reads it.
@@ -16,7 +18,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -29,13 +31,19 @@ from activities.deliveries import PUT_OFF
 
 TIMEOUT_S: Final = 10.0
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
-ACTION: Final = "SendSms"
+SEND, ASK = "SendSms", "QuerySendDetails"
+PAGE_SIZE: Final = 50
+FAILED, ARRIVED = 2, 3
+"""The provider's states of a message that are final; 1 waits for the operator's receipt."""
 VERSION: Final = "2017-05-25"
 OK: Final = "OK"
 VALUE_LENGTH_MAX: Final = 35
 """The provider takes no longer value of a template's variable."""
 ANSWER_BYTES_MAX: Final = 65_536
 CODE_LENGTH_MAX: Final = 60
+BIZ_ID: Final = "BizId "
+"""How the reply begins that is kept of a message: its id with the provider follows."""
+
 UNANSWERED: Final = "the provider did not answer; the message may have arrived"
 WRONG_NUMBER: Final = frozenset(
     {"isv.MOBILE_NUMBER_ILLEGAL", "isv.PHONE_NUMBER_ILLEGAL", "isv.BLACK_KEY_CONTROL_LIMIT", "MOBILE_IN_BLACK"}
@@ -83,6 +91,18 @@ class TextMessage:
         return hashlib.sha256(TEXT.format(**self.values).encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the operator has reported of a message. `code` is the operator's own, such as DELIVERED or UNDELIV."""
+
+    arrived: bool
+    code: str
+
+
+class NoReceipts(Exception):
+    """The provider does not tell: it is away, or refuses the question. The text is its code, or why there is none."""
+
+
 def canonical_query(query: Mapping[str, str]) -> str:
     """The query in the order and the encoding in which it is signed and sent."""
     return "&".join(f"{_encoded(name)}={_encoded(query[name])}" for name in sorted(query))
@@ -114,26 +134,52 @@ class SmsSession:
 
     async def send(self, message: TextMessage) -> Sent:
         """Send `message` once."""
-        query = canonical_query(
-            {
-                "PhoneNumbers": message.to,
-                "SignName": self._account.sign_name,
-                "TemplateCode": self._account.template_code,
-                "TemplateParam": orjson.dumps(message.values).decode(),
-                "OutId": str(message.id),
-            }
-        )
-        request = self._client.build_request(
-            "POST", f"{self._account.url}/?{query}", headers=self._headers(query, datetime.now(UTC))
-        )
+        asked = {
+            "PhoneNumbers": message.to,
+            "SignName": self._account.sign_name,
+            "TemplateCode": self._account.template_code,
+            "TemplateParam": orjson.dumps(message.values).decode(),
+            "OutId": str(message.id),
+        }
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                response = await self._client.send(request)
+            response = await self._post(SEND, asked)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             return Sent(problem=f"no connection to the provider ({type(error).__name__})")
         except (TimeoutError, httpx2.HTTPError):
             return Sent(problem=UNANSWERED, of_recipient=True)
         return self._outcome(response)
+
+    async def receipt(self, id_: UUID, to: str, biz_id: str, day: date) -> Receipt | None:
+        """What became of the message of this id, which was sent to `to` on `day` (of Beijing); None while nobody knows.
+
+        Raises NoReceipts.
+        """
+        asked = {
+            "PhoneNumber": to,
+            "BizId": biz_id,
+            "SendDate": f"{day:%Y%m%d}",
+            "PageSize": str(PAGE_SIZE),
+            "CurrentPage": "1",
+        }
+        try:
+            answer = _answer(await self._post(ASK, asked))
+        except (TimeoutError, httpx2.HTTPError) as error:
+            raise NoReceipts(type(error).__name__) from None
+        code = str(answer.get("Code", ""))[:CODE_LENGTH_MAX]
+        if code != OK:
+            raise NoReceipts(code or "no answer that can be read")
+        # What else stands there, the text and the number, is not looked at.
+        for detail in _details(answer):
+            if str(detail.get("OutId", "")) == str(id_) and detail.get("SendStatus") in (FAILED, ARRIVED):
+                return Receipt(detail["SendStatus"] == ARRIVED, str(detail.get("ErrCode", ""))[:CODE_LENGTH_MAX])
+        return None
+
+    async def _post(self, action: str, asked: Mapping[str, str]) -> httpx2.Response:
+        query = canonical_query(asked)
+        headers = self._headers(action, query, datetime.now(UTC))
+        request = self._client.build_request("POST", f"{self._account.url}/?{query}", headers=headers)
+        async with asyncio.timeout(TIMEOUT_S):
+            return await self._client.send(request)
 
     def _outcome(self, response: httpx2.Response) -> Sent:
         answer = _answer(response)
@@ -141,7 +187,7 @@ class SmsSession:
         server = self._host
         # The provider's messages are not kept: they quote what was sent.
         if code == OK:
-            return Sent(200, server=server, reply=f"BizId {str(answer.get('BizId', ''))[:CODE_LENGTH_MAX]}")
+            return Sent(200, server=server, reply=f"{BIZ_ID}{str(answer.get('BizId', ''))[:CODE_LENGTH_MAX]}")
         if code in WRONG_NUMBER:
             return Sent(response.status_code, REFUSED, of_recipient=True, server=server, reply=code)
         is_passing = code in PASSING or code.startswith("Throttling") or (not code and response.status_code >= 500)
@@ -153,10 +199,10 @@ class SmsSession:
     def _host(self) -> str:
         return urlsplit(self._account.url).netloc
 
-    def _headers(self, query: str, now: datetime) -> dict[str, str]:
+    def _headers(self, action: str, query: str, now: datetime) -> dict[str, str]:
         headers = {
             "host": self._host,
-            "x-acs-action": ACTION,
+            "x-acs-action": action,
             "x-acs-content-sha256": hashlib.sha256(b"").hexdigest(),
             "x-acs-date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "x-acs-signature-nonce": secrets.token_hex(16),
@@ -175,6 +221,12 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _details(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    found = answer.get("SmsSendDetailDTOs")
+    details = found.get("SmsSendDetailDTO") if isinstance(found, dict) else None
+    return [each for each in details if isinstance(each, dict)] if isinstance(details, list) else []
 
 
 class SmsSender:

@@ -44,9 +44,11 @@ from api import (
     outcome_imports,
     person_records,
     personal_reads,
+    projects,
     quotas,
     registration_imports,
     restrictions,
+    rows_together,
     school_closures,
     sign_in,
     substitutions,
@@ -112,6 +114,7 @@ ROUTERS: Final = (
     restrictions.routes,
     campaigns.routes,
     campaign_commands.routes,
+    projects.routes,
     quotas.routes,
     waiting.routes,
     substitutions.routes,
@@ -149,7 +152,9 @@ ROUTERS: Final = (
 )
 
 NOUNS: Final = (nomination_rows.NOUN, registration_imports.NOUN, attendance_imports.NOUN, outcome_imports.NOUN)
-OPERATIONS: Final = operations.Operations({each.kind: each.carry_out for each in NOUNS})
+OPERATIONS: Final = operations.Operations(
+    {each.kind: each.carry_out for each in NOUNS} | dict.fromkeys(rows_together.KINDS, rows_together.carry_out)
+)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -7,14 +7,16 @@ from uuid import uuid5
 from fastapi import Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.attendance_recording import DayMarks, record_day
+from api import problem_types
+from api.attendance_recording import DayMarks, record_day, resting_on_kept
 from api.idempotency import Answer, Once, OnceHere
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller
-from api.problems import Problem, ProblemDocument, documented, not_found, refused
+from api.problems import RETRY_AFTER_S, Problem, ProblemDocument, documented, not_found, refused
 from api.receipts import ClassNumber, Day, Instant, Rows, TraineeNumber, parsed_row
 from api.routing import router
 from api.services import Allowed, Services, ServicesHere, allowed
+from api.validation import Fault
 from domain.attendance import Mark, Source, Tally, tally
 from domain.bulletin import Rate
 from domain.calendar import local_date
@@ -108,7 +110,11 @@ class AttendanceOut(BaseModel):
 async def mark_attendance_of_class(
     number: NumberInPath, services: ServicesHere, once: OnceHere, body: Rows[AttendanceRow]
 ) -> Response:
-    """One row or hundreds; a result per row. Sending the same rows again changes nothing."""
+    """One row or hundreds; a result per row. Sending the same rows again changes nothing.
+
+    Marks are recorded also while a part of the system is away. Only a row that rests on a command that is kept (202),
+    such as the trainee's registration, is answered 503: send the request again, with the same key, when that is done.
+    """
 
     async def run() -> Answer:
         found = await services.cases.training_class(number, once.caller)
@@ -142,15 +148,36 @@ async def _mark(services: Services, once: Once, number: str, training_class: Tra
             digest=once.digest,
             correlation_id=once.correlation_id,
         )
-        for (index, mark), result in zip(marks, await record_day(services, wanted), strict=True):
-            if isinstance(result, str):
-                results[index] = AttendanceRowResult(index=index, status=SUCCESS, trainee=mark.trainee, result=result)
-            else:
-                results[index] = _failed(services, once, index, refused(result), mark.trainee)
+        results |= await _day_recorded(services, once, wanted, [index for index, _ in marks])
     rows = [results[index] for index in range(len(items))]
     failed = sum(row.problem is not None for row in rows)
     body = AttendanceResults(items=rows, succeeded=len(rows) - failed, failed=failed)
-    return Answer(body.model_dump(mode="json", exclude_none=True), 207)
+    # A row that rests on a kept command is tried again by a repetition; the others answer that they were repeated.
+    is_final = all(row.status < 500 for row in rows)
+    return Answer(body.model_dump(mode="json", exclude_none=True), 207, is_final=is_final)
+
+
+async def _day_recorded(
+    services: Services, once: Once, wanted: DayMarks, indexes: list[int]
+) -> dict[int, AttendanceRowResult]:
+    """What the marks of a day have come to, by their rows, which stand at `indexes`."""
+    results: dict[int, AttendanceRowResult] = {}
+    resting = await resting_on_kept(services, wanted)
+    for place in resting:
+        trainee = wanted.marks[place].trainee
+        results[indexes[place]] = _failed(services, once, indexes[place], _resting(), trainee)
+    ready = wanted.but(resting) if resting else wanted
+    left = [index for place, index in enumerate(indexes) if place not in resting]
+    for index, mark, result in zip(left, ready.marks, await record_day(services, ready), strict=True):
+        if isinstance(result, str):
+            results[index] = AttendanceRowResult(index=index, status=SUCCESS, trainee=mark.trainee, result=result)
+        else:
+            results[index] = _failed(services, once, index, refused(result), mark.trainee)
+    return results
+
+
+def _resting() -> Problem:
+    return Problem(problem_types.STILL_WORKING, _RESTS_ON_KEPT, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _failed(
@@ -213,3 +240,13 @@ def _shown(
         can_pass=None if percent is None else total.can_pass(percent),
         marks=[MarkOut(day=day, **mark.model_dump(exclude={"trainee"})) for day, mark in own],
     )
+
+
+_RESTS_ON_KEPT: Final = Fault(
+    "earlier_commands_wait",
+    "A command for this trainee or class is kept and not carried out yet; the mark rests on it.",
+    "有关该学员或班级的先前命令仍在等待执行，本条考勤以其为前提。",
+    "Repeat the request with the same Idempotency-Key when that command's operation is done.",
+    "请待该命令执行后用同一 Idempotency-Key 重发。",
+    pointer="/trainee",
+)

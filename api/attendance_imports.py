@@ -8,7 +8,7 @@ from uuid import uuid5
 from fastapi import Depends, Query, Response
 
 from api.attendance import AttendanceRow
-from api.attendance_recording import DayMarks, judge_day, read_day, record_day
+from api.attendance_recording import DayMarks, judge_day, read_day, record_day, resting_on_kept
 from api.class_files import (
     MASKS,
     NAME_NAMES,
@@ -32,8 +32,9 @@ from api.import_routes import (
 )
 from api.import_work import YIELD_ROWS, Noun, require_plain, settled
 from api.kept_imports import Import, Result
-from api.operations import OperationOut
+from api.operations import Away, OperationOut
 from api.permissions import Caller
+from api.problem_types import STILL_WORKING
 from api.problems import Problem, documented, refused
 from api.receipts import Day, parsed_row
 from api.routing import router
@@ -130,6 +131,9 @@ class AttendanceRows:
             by_day.setdefault(row.day, []).append((index, Mark(as_of=as_of, **fields)))
         for day, marks in sorted(by_day.items()):
             wanted = await self._wanted(indexes, day, [mark for _, mark in marks])
+            if is_sent and await resting_on_kept(self._services, wanted):
+                # Temporal is away, and with it a registration that a mark rests on: the file waits as others do.
+                raise Away(STILL_WORKING.slug)
             came_to = await record_day(self._services, wanted) if is_sent else await self._judged(wanted)
             for (index, mark), result in zip(marks, came_to, strict=True):
                 results[index] = self._result(index, mark, result, is_sent=is_sent)

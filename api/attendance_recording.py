@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import TypeAdapter
 
@@ -24,6 +24,7 @@ from domain.plan import Plan
 from domain.training_class import TrainingClass
 from ledger.types import Append, Appended, Duplicate, NewEvent, OutboxEntry, StreamWrite, VersionConflict
 from projections import attendance as view
+from workflows.messages import workflow_id
 
 MAX_CONFLICTS: Final = 8
 """How often a day is judged anew because somebody else marked it first."""
@@ -50,6 +51,13 @@ class DayMarks:
     @property
     def stream(self) -> str:
         return stream_name("attendance", attendance_number(self.number, self.day))
+
+    def but(self, places: Iterable[int]) -> "DayMarks":
+        """The same without some of the marks, as a command of its own: its id follows from which are left out."""
+        left_out = frozenset(places)
+        marks = [mark for place, mark in enumerate(self.marks) if place not in left_out]
+        id_ = uuid5(self.command_id, ",".join(map(str, sorted(left_out))))
+        return replace(self, marks=marks, command_id=id_)
 
 
 class KeepsChanging(RuntimeError):
@@ -86,6 +94,24 @@ async def read_day(services: Services, wanted: DayMarks) -> tuple[AttendanceDay 
     recorded = await services.ledger.read_stream(wanted.plan.id, wanted.stream)
     state = attendance.fold(attendance.EVENTS.read(each) for each in recorded)
     return state, recorded[-1].version if recorded else 0
+
+
+async def resting_on_kept(services: Services, wanted: DayMarks) -> frozenset[int]:
+    """The places of the marks that would be refused now, while a command is kept (`api/inbox.py`) that may change that:
+    of a trainee whose registration waits, or of a class whose timetable does.
+    """
+    processes = {mark.trainee: workflow_id("trainee", mark.trainee) for mark in wanted.marks}
+    its_class = workflow_id("class", wanted.number)
+    kept = await services.inbox.kept_for([its_class, *processes.values()])
+    if not kept:
+        return frozenset()
+    state, _ = await read_day(services, wanted)
+    results = (await judge_day(services, wanted, state)).results
+    return frozenset(
+        place
+        for place, (mark, result) in enumerate(zip(wanted.marks, results, strict=True))
+        if isinstance(result, Refusal) and kept & {its_class, processes[mark.trainee]}
+    )
 
 
 async def judge_day(services: Services, wanted: DayMarks, state: AttendanceDay | None) -> Marking:

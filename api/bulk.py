@@ -4,6 +4,7 @@ partial (as ever)      each row by itself: a result per row (207)
 partial, > MAX_ROWS    kept in the inbox and handled from there: an operation with progress (202)
 atomic                 all rows in one transaction, or none of them: a result per row (207)
 dry_run                what every row would come to, in their order; nothing is changed: a result per row (207)
+either, > MAX_ROWS     the same, after the answer: an operation with progress (202, `api/rows_together.py`)
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,14 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Query
 
-from api import problem_types
+from api import inbox, problem_types
 from api.commands import Delivery
 from api.idempotency import Answer, Once
 from api.problems import RETRY_AFTER_S, Problem, refused
 from api.receipts import MAX_ROWS, Done, Failed, Job, Result, Waits, answer_of_rows, run_rows
 from api.services import Services
 from api.validation import Fault
-from services.judging import Contended
+from services.judging import Contended, Progress
 from workflows.messages import Outcome, UpdateLedger
 
 
@@ -36,7 +37,7 @@ class Options:
         return self.dry_run or self.mode == "atomic"
 
 
-async def _options(
+async def row_options(
     mode: Annotated[
         Literal["partial", "atomic"], Query(description="atomic: all rows are carried out, or none of them.")
     ] = "partial",
@@ -45,7 +46,7 @@ async def _options(
     return Options(mode, dry_run)
 
 
-OptionsHere = Annotated[Options, Depends(_options)]
+OptionsHere = Annotated[Options, Depends(row_options)]
 """The parameter of a route that takes many rows."""
 
 
@@ -64,19 +65,24 @@ async def answer_of_jobs(
 ) -> Answer:
     """Carry out the rows as they are meant. `failed` are those that came to a problem already."""
     is_large = len(jobs) + len(failed) > MAX_ROWS
-    if options.together and is_large:
-        raise Problem(problem_types.INVALID, _TOO_MANY)
     if not options.together and not is_large:
         return await answer_of_rows([*await run_rows(jobs), *failed], services, once, success)
     # None of them is sent: each says what it would have sent.
     results: list[Result] = [*await run_rows(jobs, are_sent=False), *failed]
     if is_large:
-        return await _kept(services, once, results)
-    judged = await _judged(services, results, options)
-    return await answer_of_rows(judged, services, once, success, is_only_tried=options.dry_run)
+        return await _kept(services, once, results, options)
+    waiting = sorted((each for each in results if isinstance(each, Waits)), key=lambda each: each.index)
+    others = [each for each in results if not isinstance(each, Waits)]
+    if not options.dry_run and not others:
+        await _require_turn(services, waiting)
+    try:
+        judged = await judge_rows(services, waiting, only_try=options.dry_run, are_refused=bool(others))
+    except Contended:
+        raise Problem(problem_types.STILL_WORKING, _CONTENDED, headers=_AGAIN) from None
+    return await answer_of_rows([*judged, *others], services, once, success, is_only_tried=options.dry_run)
 
 
-async def _kept(services: Services, once: Once, results: Sequence[Result]) -> Answer:
+async def _kept(services: Services, once: Once, results: Sequence[Result], options: Options) -> Answer:
     origin = services.settings.public_url
     rows: list[tuple[int | None, Delivery]] = []
     documents: list[tuple[int, dict[str, Any]]] = []
@@ -88,28 +94,32 @@ async def _kept(services: Services, once: Once, results: Sequence[Result]) -> An
             documents.append((each.index, {"status": document["status"], "problem": document}))
     if not rows:
         return await answer_of_rows(results, services, once)
-    kept = await services.inbox.keep(once.operation_id, rows, failed=documents)
+    kind = inbox.DRY_RUN if options.dry_run else inbox.ATOMIC if options.together else inbox.KIND
+    kept = await services.inbox.keep(once.operation_id, rows, failed=documents, kind=kind)
+    services.work_announced.set()
     return Answer(kept.body(), 202, kept.headers())
 
 
-async def _judged(services: Services, results: Sequence[Result], options: Options) -> list[Result]:
-    waiting = sorted((each for each in results if isinstance(each, Waits)), key=lambda each: each.index)
-    others = [each for each in results if not isinstance(each, Waits)]
-    is_only_tried = options.dry_run or bool(others)
-    if not is_only_tried:
-        await _require_turn(services, waiting)
-    try:
-        outcomes = await services.judge.judge([_request(each) for each in waiting], only_try=is_only_tried)
-    except Contended:
-        raise Problem(problem_types.STILL_WORKING, _CONTENDED, headers=_AGAIN) from None
+async def judge_rows(
+    services: Services,
+    waiting: Sequence[Waits],
+    *,
+    only_try: bool,
+    are_refused: bool,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Judge the rows as a whole, and carry them out if all are allowed, it is not only tried, and none `are_refused`
+    beside them already. Raises Contended.
+    """
+    requests = [_request(each) for each in waiting]
+    outcomes = await services.judge.judge(requests, only_try=only_try or are_refused, progress=progress)
     judged: list[Result] = [_result(each, outcome) for each, outcome in zip(waiting, outcomes, strict=True)]
-    everything = [*judged, *others]
-    if options.dry_run or all(isinstance(each, Done) for each in everything):
-        return everything
+    if only_try or not (are_refused or any(isinstance(each, Failed) for each in judged)):
+        return judged
     not_sent = Problem(problem_types.NOT_SENT, _NOT_SENT)
     return [
         Failed(each.index, not_sent, None if each.is_new else each.receipt.number) if isinstance(each, Done) else each
-        for each in everything
+        for each in judged
     ]
 
 
@@ -143,14 +153,6 @@ def _result(row: Waits, outcome: Outcome) -> Result:
 
 
 _AGAIN: Final = {"Retry-After": str(RETRY_AFTER_S)}
-_TOO_MANY: Final = Fault(
-    "too_many_rows_together",
-    f"`mode=atomic` and `dry_run` take at most {MAX_ROWS} rows.",
-    f"`mode=atomic` 和 `dry_run` 最多支持 {MAX_ROWS} 行。",
-    "Send fewer rows, or leave the rows to be carried out each by itself (`mode=partial`).",
-    "请减少行数，或使用逐行执行（`mode=partial`）。",
-    pointer="/items",
-)
 _NOT_SENT: Final = Fault(
     "not_sent",
     "This row is allowed, but another one is not, and none is carried out without the others (`mode=atomic`).",

@@ -34,6 +34,7 @@ DELIVERIES_MAX: Final = 100
 UNDELIVERABLE: Final = (
     "the recipient was refused",
     "the mail came back",
+    "the text message did not arrive",
     "no address is known",
     "its address was refused before",
 )

@@ -28,6 +28,13 @@ from workflows.messages import CommandMessage
 KIND: Final = "command"
 """The kind of operation that kept commands are."""
 
+ATOMIC: Final = "atomic-rows"
+DRY_RUN: Final = "dry-run"
+KINDS: Final = frozenset({KIND, ATOMIC, DRY_RUN})
+"""All kinds whose rows stand here. Of the last two no row is sent by itself (its `not_before` is never):
+`api/rows_together.py` judges them as a whole. Rows that are only tried hold up nobody: they are of no process, and
+count for no organisation, as if they had failed too often."""
+
 MAX_KEPT: Final = 10_000
 """Commands of all organisations that wait at once; what comes beyond is not accepted."""
 
@@ -56,6 +63,7 @@ class Kept:
     created_at: datetime
     total: int
     done: int = 0
+    kind: str = KIND
 
     @property
     def location(self) -> str:
@@ -66,7 +74,7 @@ class Kept:
         """The operation as `GET` would show it now."""
         return {
             "id": str(self.operation),
-            "kind": KIND,
+            "kind": self.kind,
             "state": "queued",
             "progress": {"done": self.done, "total": self.total},
             "result": f"{self.location}/rows",
@@ -130,11 +138,17 @@ class Inbox:
         held: bool = await self._pool.fetchval(_HOLDS, process, organisation, OWN_FAILURES)
         return held
 
+    async def kept_for(self, processes: Sequence[str]) -> frozenset[str]:
+        """Those of the processes for which a command is kept and not handled yet."""
+        rows = await self._pool.fetch(_KEPT_FOR, list(processes)) if self.in_use else []
+        return frozenset(row["process"] for row in rows)
+
     async def keep(
         self,
         operation: UUID,
         rows: Sequence[tuple[int | None, Delivery]],
         failed: Sequence[tuple[int, dict[str, Any]]] = (),
+        kind: str = KIND,
     ) -> Kept:
         """Keep the commands of a request, each with its row, None for a single one. Kept again, they are kept once.
 
@@ -149,18 +163,20 @@ class Inbox:
         async with self._pool.acquire() as connection, connection.transaction():
             if await connection.fetchval(_COUNT) + len(rows) > MAX_KEPT:
                 raise full()
-            await connection.execute(_BEGIN, operation, actor.organisation, KIND)
+            await connection.execute(_BEGIN, operation, actor.organisation, kind)
             added = await connection.fetch(
                 _INSERT,
                 operation,
                 [delivery.command_id for _, delivery in rows],
                 [item for item, _ in rows],
-                [delivery.process for _, delivery in rows],
+                [_process(delivery, operation, kind) for _, delivery in rows],
                 [delivery.command for _, delivery in rows],
                 actor.organisation,
                 actor.key,
                 rows[0][1].message.correlation_id,
                 sealed,
+                OWN_FAILURES if kind == DRY_RUN else 0,
+                kind != KIND,
             )
             known = await connection.fetch(
                 _INSERT_FAILED,
@@ -178,7 +194,7 @@ class Inbox:
         self.announced.set()
         names = sorted({delivery.command for _, delivery in rows})
         log.info("commands_kept", count=len(added), commands=names, organisation=actor.organisation)
-        return Kept(operation, row["created_at"], row["total"], row["done"])
+        return Kept(operation, row["created_at"], row["total"], row["done"], kind)
 
     def opened(self, command_id: UUID, sealed: bytes) -> Delivery:
         """A command as it was kept. Raises SecretBroken."""
@@ -197,6 +213,10 @@ class Inbox:
         if len(content) > MAX_CONTENT_BYTES:
             raise temporal_away()
         return self._box.seal(_place(delivery.command_id), content)
+
+
+def _process(delivery: Delivery, operation: UUID, kind: str) -> str:
+    return delivery.process if kind != DRY_RUN else f"{DRY_RUN}/{operation}"
 
 
 def _place(command_id: UUID) -> str:
@@ -225,6 +245,7 @@ _HOLDS: Final = """
 SELECT EXISTS (SELECT FROM app.inbox WHERE finished_at IS NULL
                AND (process = $1 OR (organisation = $2 AND attempts < $3)))
 """
+_KEPT_FOR: Final = "SELECT DISTINCT process FROM app.inbox WHERE finished_at IS NULL AND process = ANY ($1::text[])"
 _COUNT: Final = "SELECT count(*) FROM app.inbox WHERE finished_at IS NULL"
 _FIGURES: Final = """
 SELECT count(*) AS count, extract(epoch FROM clock_timestamp() - min(kept_at))::float8 AS oldest_s
@@ -239,8 +260,10 @@ _BEGIN: Final = """
 INSERT INTO app.operations (id, organisation, kind, total) VALUES ($1, $2, $3, 0) ON CONFLICT (id) DO NOTHING
 """
 _INSERT: Final = """
-INSERT INTO app.inbox (operation, command_id, item, process, command, organisation, key_id, request_id, content_sealed)
-SELECT $1, c.id, c.item, c.process, c.command, $6, $7, $8, c.sealed
+INSERT INTO app.inbox (operation, command_id, item, process, command, organisation, key_id, request_id, content_sealed,
+                       attempts, not_before)
+SELECT $1, c.id, c.item, c.process, c.command, $6, $7, $8, c.sealed,
+       $10, CASE WHEN $11 THEN 'infinity' ELSE clock_timestamp() END
 FROM unnest($2::uuid[], $3::integer[], $4::text[], $5::text[], $9::bytea[])
      WITH ORDINALITY AS c (id, item, process, command, sealed, place)
 ORDER BY c.place

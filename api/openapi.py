@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from api import problem_types as types
 from api.conditional import ETAG_HEADER, IF_MATCH
+from api.examples import add_examples
 from api.idempotency import KEY_LIMIT
 from api.notices import notice_schema, webhooks_described
 from api.openapi_links import add_links
@@ -34,9 +35,9 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 
 - **Keys**: `Authorization: Bearer xj_…`. A key belongs to one organisation and carries scopes. What is another
   organisation's does not exist for it (404).
-- **Commands** are `POST /v1/{things}/{number}/{command}`, for one or, without the number, for many (207, a result per
-  row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a part of
-  the system is away a command is kept and answered 202: its `Location` says what came of it.
+- **Commands** are `POST /v1/{things}/{number}/{command}`, for one; for many nominations without the number (207, a
+  result per row). Every POST needs an `Idempotency-Key`; repeating a request with the same key is always safe. While a
+  part of the system is away a command is kept and answered 202: its `Location` says what came of it.
 - **Problems** are `application/problem+json` (RFC 9457) with what is wrong, where, and the way out, in English and
   Chinese. Each `type` is an address that explains it.
 - **Versions**: reading one thing answers with an `ETag`; `If-None-Match` asks whether there is a newer one (304).
@@ -48,6 +49,7 @@ Teacher training of an education bureau: quotas, nominations, classes, outcomes,
 """
 _TAGS: Final = {
     "campaigns": "Campaigns by their plan, with figures.",
+    "projects": "培训项目: what each project type asks for, and who may run it.",
     "quotas": "名额: seats by project type and recipient.",
     "institutions": "Organisations and their API keys.",
     "nominations": "提名: one teacher, or up to 500 at once.",
@@ -126,6 +128,7 @@ def describe(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
         _finish(document["paths"].get(route.path_format, {}), route)
     shown = {type_.slug for route in routes if route.include_in_schema for type_ in problems_of(route)}
     add_links(document)
+    add_examples(document)
     components["examples"] = {slug: example for slug, example in examples().items() if slug in shown}
     return document
 

@@ -6,7 +6,8 @@
 
 An operation is a row in `app.operations`. Whichever API process has its lease carries it out; when that process ends,
 another one goes on from what was kept. What an operation does has command ids of its own, so going on changes nothing
-twice. Commands that were kept while Temporal was away are operations too; those are carried out by `api/draining.py`.
+twice. Commands that were kept while Temporal was away are operations too; those are carried out by `api/draining.py`,
+and very many rows that belong together by `api/rows_together.py`.
 """
 
 import asyncio
@@ -154,9 +155,9 @@ async def advance(connection: Any, lease: Lease, done: int) -> None:
     _require(await connection.execute(_ADVANCE, lease.operation, lease.lease, done, LEASE))
 
 
-async def finish(connection: Any, lease: Lease) -> None:
-    """It is done. Raises LeaseLost."""
-    _require(await connection.execute(_FINISH, lease.operation, lease.lease))
+async def finish(connection: Any, lease: Lease, failure: str | None = None) -> None:
+    """It is done, or has failed with the problem of this slug. Raises LeaseLost."""
+    _require(await connection.execute(_FINISH, lease.operation, lease.lease, failure))
 
 
 def _require(status: str) -> None:
@@ -221,7 +222,7 @@ async def show(services: Services, caller: Caller, operation: UUID) -> Operation
         kind=row["kind"],
         state=row["state"],
         progress=Progress(done=row["done"], total=row["total"]),
-        result=f"/v1/operations/{row['id']}/rows" if row["kind"] == inbox.KIND else f"/v1/{row['kind']}s/{row['id']}",
+        result=f"/v1/operations/{row['id']}/rows" if row["kind"] in inbox.KINDS else f"/v1/{row['kind']}s/{row['id']}",
         error=row["error"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
@@ -241,7 +242,7 @@ async def list_operation_rows(
     """A result for each row that was kept: 202 until it was handled, then what it would have come to at once."""
     own = services.own_rows(caller)
     kind = await own.fetchval(_KIND, operation, caller.organisation)
-    if kind != inbox.KIND:
+    if kind not in inbox.KINDS:
         raise not_found("operation with kept commands", str(operation))
     after = int(window.after) if window.after.isdecimal() and len(window.after) < 10 else -1
     rows = await own.fetch(_ROWS, operation, after, window.limit + 1)
@@ -283,7 +284,8 @@ _RENEW: Final = """
 UPDATE app.operations SET leased_until = clock_timestamp() + $3::interval WHERE id = $1 AND lease = $2
 """
 _FINISH: Final = """
-UPDATE app.operations SET state = 'done', done = total, finished_at = clock_timestamp(), lease = NULL, error = NULL
+UPDATE app.operations SET state = CASE WHEN $3::text IS NULL THEN 'done' ELSE 'failed' END, done = total, error = $3,
+       finished_at = clock_timestamp(), lease = NULL
 WHERE id = $1 AND lease = $2
 """
 _WAIT: Final = """

@@ -3,16 +3,17 @@
 Hours, restrictions and nominations hang on the record's id, so none of this touches them.
 """
 
-from datetime import date
-from typing import Annotated, Any
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api import people, problem_types
 from api.conditional import IfNoneMatch, SeenHere, Versions, answered, etag
 from api.idempotency import Answer, Once, OnceHere
+from api.pagination import Page, WindowHere, next_cursor
 from api.people import EMAIL, TELEPHONE, PersonOut
 from api.permissions import Caller
 from api.personal import PERSONAL
@@ -123,10 +124,45 @@ class PersonRecordOut(BaseModel):
     restrictions: list[PersonRestrictionOut]
 
 
+class PersonItem(BaseModel):
+    """A teacher's record in a list, from a view that follows the ledger within moments. Nothing personal is in it."""
+
+    id: UUID
+    version: int
+    county: str = Field(description="Where he works by the last transfer; empty when none was recorded.")
+    joined_into: UUID | None = Field(description="The record that answers for this one.")
+    erasure: str = Field(description="Empty, `held` (stored only, until his restriction ends) or `done`.")
+    registered_at: datetime
+
+
 class PersonFound(BaseModel):
     """The record that answers for a number; null when nobody has it."""
 
     id: Annotated[UUID | None, PERSONAL]
+
+
+@routes.get("", operation_id="list_people", summary="List teachers' records", responses=documented())
+async def list_people(
+    caller: Reader,
+    services: ServicesHere,
+    window: WindowHere,
+    county: Annotated[Code | None, Query(description="By the last transfer.")] = None,
+    erasure: Annotated[Literal["held", "done"] | None, Query()] = None,
+) -> Page[PersonItem]:
+    """Every record by id, without names: somebody is found by his number, and read one at a time."""
+    found = await view.page(services.pool, county=county, erasure=erasure, after=window.after, limit=window.limit)
+    items = [
+        PersonItem(
+            id=UUID(row.id),
+            version=row.version,
+            county=row.county,
+            joined_into=UUID(row.joined_into) if row.joined_into else None,
+            erasure=row.erasure,
+            registered_at=row.registered_at,
+        )
+        for row in found.items
+    ]
+    return Page(items=items, next=next_cursor(found.next))
 
 
 @routes.get(

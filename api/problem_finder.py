@@ -15,6 +15,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api import problem_types as types
+from api.bulk import row_options
 from api.conditional import Precondition
 from api.idempotency import read_once
 from api.problem_types import REFUSALS, ProblemType
@@ -50,6 +51,7 @@ _CLAIMS: Final = {
 """Claims that a decision may ask for, and the refusals that come of them when the ledger says no."""
 
 _READ_A_STREAM: Final = frozenset({"read_stream", "_load"})
+_WAIT_FOR_VIEWS: Final = frozenset({"checkpoints", "_checkpoints"})
 _APPENDS: Final = frozenset({"Append", "append_of"})
 
 
@@ -59,6 +61,8 @@ def problems_of(route: APIRoute) -> frozenset[ProblemType]:
     found.update(_technical(route))
     if may_be_kept(route):
         found.update({types.INBOX_FULL, types.TEMPORAL_AWAY, types.STILL_WORKING})
+    if row_options in _dependencies(route.dependant):
+        found.add(types.VIEWS_BEHIND)
     if route.status_code != ROWS_ONLY:
         found.update(_carried_out(route))
     if not any(isinstance(each, Precondition) for each in _dependencies(route.dependant)):
@@ -162,6 +166,8 @@ def _raised_by(function: Callable[..., Any]) -> Iterator[ProblemType]:
     yield from (REFUSALS[code] for code in codes)
     if names & _READ_A_STREAM:
         yield from (REFUSALS["book_detached"], REFUSALS["history_unreadable"])
+    if names & _WAIT_FOR_VIEWS:
+        yield types.VIEWS_BEHIND
     if names & _APPENDS:
         yield REFUSALS["book_closed"]
     yield from (each for name in names if isinstance(each := getattr(types, name, None), ProblemType))

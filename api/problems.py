@@ -23,6 +23,7 @@ from domain.decision import Reason, Refusal, UnreadableEvent
 from domain.identity import IdentityNumberError
 from domain.refusals import refuse
 from ledger.errors import BookClosed, BookDetached, LedgerUnavailable
+from projections.checkpoints import ViewBehind
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -170,6 +171,18 @@ def temporal_away() -> Problem:
     return Problem(problem_types.TEMPORAL_AWAY, fault, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
+def views_behind() -> Problem:
+    fault = Fault(
+        "views_behind",
+        "The views have not read what was recorded, so this cannot be decided yet. Nothing was changed.",
+        "视图尚未读到最新记录，暂不能作出决定；未作任何变更。",
+        "Repeat the request with the same Idempotency-Key in a few seconds. Operators: `xunji ledger lag` says how far "
+        "the views are; they are read on by a worker.",
+        "请几秒后用同一 Idempotency-Key 重发。运维：`xunji ledger lag` 显示视图进度，视图由 worker 推进。",
+    )
+    return Problem(problem_types.VIEWS_BEHIND, fault, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
 def still_working() -> Problem:
     fault = Fault(
         "command_pending",
@@ -215,8 +228,12 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return _invalid(error, route)
         case HTTPException():
             return _of_status(error)
+        case ViewBehind():
+            return views_behind()
         # The driver calls it an internal error when a connection is cut while it turns from one state to another.
-        case LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError():
+        case (
+            LedgerUnavailable() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | TimeoutError() | OSError()
+        ):
             return database_away()
         case asyncpg.InvalidParameterValueError() if APPLICATION_ROLE in str(error):
             # Nobody has migrated anything on this server yet: the role that connections take on is missing.
@@ -232,8 +249,6 @@ def known_problem(error: Exception, route: object = None) -> Problem | None:
             return refused(refuse("book_detached", book=error.book))
         case ClockError():
             return _clock_missing(error)
-        case OSError():
-            return database_away()
     return None
 
 

@@ -209,6 +209,20 @@ async def _work(waiting: Iterator[list[Job]], results: list[Result], *, are_sent
         waits_behind.reset(behind)
 
 
+def outcome_of(
+    result: Done | Failed, services: Services, request_id: str, success: int, *, is_only_tried: bool = False
+) -> dict[str, Any]:
+    """What a row has come to, as its item shows it. One that was only tried has no receipt."""
+    if isinstance(result, Failed):
+        document = result.problem.document(services.settings.public_url, request_id, f"/items/{result.index}")
+        number = {"number": result.number} if result.number else {}
+        return {"status": document["status"], "problem": document, **number}
+    if is_only_tried:
+        return {"status": success} | ({} if result.is_new else {"number": result.receipt.number})
+    receipt = receipt_body(result.receipt)
+    return {"status": success, "number": receipt["number"], "receipt": receipt}
+
+
 async def answer_of_rows(
     results: Sequence[Result], services: Services, once: Once, success: int = 200, *, is_only_tried: bool = False
 ) -> Answer:
@@ -227,22 +241,18 @@ async def answer_of_rows(
             not_kept = full
     items: list[dict[str, Any]] = []
     for result in ordered:
-        if isinstance(result, Done) and is_only_tried:
-            number = {} if result.is_new else {"number": result.receipt.number}
-            items.append({"index": result.index, "status": success, **number})
+        if isinstance(result, Waits) and not_kept is None:
+            number = {"number": result.number} if result.number else {}
+            items.append({"index": result.index, "status": 202, "operation": location, **number})
             continue
-        if isinstance(result, Done):
-            receipt = receipt_body(result.receipt)
-            items.append({"index": result.index, "status": success, "number": receipt["number"], "receipt": receipt})
-            continue
-        item: dict[str, Any] = {"index": result.index}
-        problem = result.problem if isinstance(result, Failed) else not_kept
-        if problem is None:
-            item |= {"status": 202, "operation": location}
+        settled: Done | Failed
+        if isinstance(result, Waits):
+            assert not_kept is not None, "what is not kept has a reason"
+            settled = Failed(result.index, not_kept, result.number)
         else:
-            document = problem.document(services.settings.public_url, once.correlation_id, f"/items/{result.index}")
-            item |= {"status": document["status"], "problem": document}
-        items.append(item | ({"number": result.number} if result.number else {}))
+            settled = result
+        outcome = outcome_of(settled, services, once.correlation_id, success, is_only_tried=is_only_tried)
+        items.append({"index": result.index} | outcome)
     kept = sum(item["status"] == 202 for item in items)
     failed = sum(item["status"] >= 400 for item in items)
     body = {"items": items, "succeeded": len(items) - kept - failed, "failed": failed, "kept": kept}

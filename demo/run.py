@@ -52,6 +52,7 @@ from observability import configure_logging
 from services.accounts import AccountExists, add_account
 from services.recovery import recover
 from settings import DEFAULT_STATE_DIR, Settings, SettingsError, load_settings
+from simulator import sms_provider
 from simulator.allocation import MAX_NOMINATIONS, MIN_NOMINATIONS
 from simulator.client import Desk, FrontDoor, UnexpectedAnswer, front_door
 from simulator.play import Play, endpoint_name, first_instant, milestone, whole_days
@@ -166,6 +167,9 @@ class Demo:
             mails = MailReceiver()
             await mails.start()
             exits.push_async_callback(mails.stop)
+            texts = sms_provider.SmsProvider()
+            await texts.start()
+            exits.push_async_callback(texts.stop)
             stack = await exits.enter_async_context(LocalStack(self.options.state, say=self.screen.say))
             await self._prepare_database(stack)
             port = free_port(PREFERRED_API_PORT)
@@ -179,6 +183,11 @@ class Demo:
                 "XUNJI_PUBLIC_URL": api_url,
                 "XUNJI_SMTP_HOST": mails.host,
                 "XUNJI_SMTP_PORT": str(mails.port),
+                "XUNJI_SMS_URL": texts.url,
+                "XUNJI_SMS_KEY_ID": sms_provider.KEY_ID,
+                "XUNJI_SMS_KEY_SECRET": sms_provider.KEY_SECRET,
+                "XUNJI_SMS_SIGN_NAME": sms_provider.SIGN_NAME,
+                "XUNJI_SMS_TEMPLATE_CODE": sms_provider.TEMPLATE_CODE,
                 "XUNJI_WEBHOOK_ALLOW_LOOPBACK": "true",
                 "XUNJI_LOG_FORMAT": "json",
                 # A whole city in one process sends more than any organisation ever would.

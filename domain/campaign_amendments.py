@@ -14,6 +14,7 @@ from domain.refusals import in_words, refuse
 
 if TYPE_CHECKING:
     from domain.campaign import Campaign, Context
+    from domain.plan import Plan
 
 MAX_REOPENINGS = 200
 Organisation = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9_-]+$")]
@@ -116,6 +117,12 @@ def reopen(state: "Campaign", command: Reopen, context: "Context") -> Decision |
     )
     data = {"campaign": state.id, "county": command.county, "until": command.until.isoformat()}
     return Decision((reopened,), notices=(Notice(command.county, reopened.type, data),))
+
+
+def asks_for_cases(state: "Campaign | None", command: RemoveHost, plan: "Plan") -> bool:
+    """Whether anything depends on whom the host still has: not for one that the plan does not know, or that is gone."""
+    is_open = state is not None and state.phase != "closed" and command.host not in state.removed_hosts
+    return is_open and plan.find_host(command.host) is not None
 
 
 def remove_host(state: "Campaign", command: RemoveHost, context: "Context") -> Decision | Refusal:

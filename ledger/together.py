@@ -9,7 +9,10 @@ from ledger.batch import QUERY, PreparedAppend, answers, arguments
 from ledger.errors import AppendRejected, InvalidAppend, LedgerUnavailable
 from ledger.types import Appended, AppendResult, Duplicate
 
-MAX_TOGETHER: Final = 512
+MAX_TOGETHER: Final = 2_048
+PER_CALL: Final = 512
+"""So many are judged by one call of the transaction; the next call sees what the ones before have left."""
+
 CALL_TIMEOUT_S: Final = 30.0
 _REJECTED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 
@@ -33,9 +36,12 @@ async def send(pool: "asyncpg.Pool[Any]", batch: Sequence[PreparedAppend], *, on
             await transaction.start()
             is_kept = False
             try:
-                row = await connection.fetchrow(QUERY, *arguments(batch), timeout=CALL_TIMEOUT_S)
-                assert row is not None, "the function answers with one row"
-                results = answers(batch, row)
+                results: list[AppendResult] = []
+                for first in range(0, len(batch), PER_CALL):
+                    part = batch[first : first + PER_CALL]
+                    row = await connection.fetchrow(QUERY, *arguments(part), timeout=CALL_TIMEOUT_S)
+                    assert row is not None, "the function answers with one row"
+                    results += answers(part, row)
                 is_kept = not only_try and all(isinstance(each, Appended | Duplicate) for each in results)
             finally:
                 await (transaction.commit() if is_kept else transaction.rollback())

@@ -1,10 +1,15 @@
 """Teachers as processes ask for them: which records are one person's, who is to be forgotten, what still needs him."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from projections import query
+from projections.query import Page, Where
 from projections.schema import Database
+
+TABLE: Final = "view.persons"
 
 MAX_HELD: Final = 500
 """Requests to be forgotten that one sweep looks at."""
@@ -39,6 +44,26 @@ class PersonCase:
     phase: str
     closed: bool
     centralised_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A teacher's record without anything personal: where he works by the last transfer, and what became of it."""
+
+    id: str
+    version: int
+    county: str
+    joined_into: str
+    erasure: str
+    registered_at: datetime
+
+
+async def page(
+    database: Database, *, county: str | None = None, erasure: str | None = None, after: str = "", limit: int = 100
+) -> Page[PersonRow]:
+    """The records of all teachers by id; for the bureau. Raises LimitOutOfRange."""
+    where = Where().equal(county=county, erasure=erasure)
+    return await query.page(database, PersonRow, TABLE, where, key="id", after=after, limit=limit)
 
 
 async def held(database: Database, after: str = "") -> list[UUID]:

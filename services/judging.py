@@ -6,7 +6,7 @@ transaction that is taken back unless every command is to be kept. No workflow i
 append itself, as by any decision that touches another process's stream (docs/decisions/, "Rows together").
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
@@ -30,6 +30,13 @@ MAX_CONFLICTS: Final = 3
 """How often they are judged anew because somebody else appended meanwhile."""
 
 
+PROGRESS_ROWS: Final = 50
+"""So many commands are judged between two words of progress."""
+
+Progress = Callable[[int], Awaitable[None]]
+"""Told how many commands are judged so far; it begins anew when they have to be judged anew."""
+
+
 class Contended(Exception):
     """The cases keep changing while they are judged; nothing was stored."""
 
@@ -42,7 +49,9 @@ class Judge:
         self._clock = clock
         self._facts = LedgerFacts(pool, ledger, checkpoints)
 
-    async def judge(self, requests: Sequence[UpdateLedger], *, only_try: bool) -> list[Outcome]:
+    async def judge(
+        self, requests: Sequence[UpdateLedger], *, only_try: bool, progress: Progress | None = None
+    ) -> list[Outcome]:
         """An outcome for each command, in their order. They are stored if all are allowed and it is not only tried.
 
         One with neither receipt nor refusal rests on a stream that an earlier one changes, so it cannot be judged yet.
@@ -50,14 +59,20 @@ class Judge:
         A command that was carried out before has its first answer. Raises Contended, and what the ledger raises.
         """
         for _ in range(MAX_CONFLICTS):
-            outcomes = await self._attempt(requests, only_try=only_try)
+            outcomes = await self._attempt(requests, progress, only_try=only_try)
             if outcomes is not None:
                 return outcomes
         raise Contended
 
-    async def _attempt(self, requests: Sequence[UpdateLedger], *, only_try: bool) -> list[Outcome] | None:
+    async def _attempt(
+        self, requests: Sequence[UpdateLedger], progress: Progress | None, *, only_try: bool
+    ) -> list[Outcome] | None:
         bench = _Bench(self._ledger, self._facts, await self._clock.now())
-        decided = [await bench.decide(each) for each in requests]
+        decided: list[Append | Outcome] = []
+        for request in requests:
+            decided.append(await bench.decide(request))
+            if progress is not None and len(decided) % PROGRESS_ROWS == 0:
+                await progress(len(decided))
         appends = [each for each in decided if isinstance(each, Append)]
         is_allowed = all(each.refusal is None for each in decided if isinstance(each, Outcome))
         results = iter(await self._ledger.append_together(appends, only_try=only_try or not is_allowed))

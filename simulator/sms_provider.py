@@ -1,4 +1,5 @@
-"""The provider of text messages, stood in for: a real listener that checks what the real one checks, and answers so.
+"""The provider of text messages, stood in for: a real listener that checks what the real one checks, and answers so; it
+tells what became of a message, too.
 
 The signature is computed here anew, from the request as it arrived and the provider's public description. Refusals of
 the gateway have a status of their own; those of the message come with 200 and a code, as the real ones do.
@@ -12,7 +13,7 @@ import re
 import socket
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 from uuid import uuid4
@@ -36,6 +37,12 @@ KEY_ID, KEY_SECRET = "stand-in-key", "stand-in-secret"
 SIGN_NAME, TEMPLATE_CODE = "郑州培训", "SMS_100000001"
 
 
+BEIJING: Final = timezone(timedelta(hours=8))
+WAITING, FAILED, ARRIVED = 1, 2, 3
+ARRIVED_CODE: Final = "DELIVERED"
+PAGE_SIZE_MAX: Final = 50
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedText:
     """A text message that was accepted."""
@@ -44,6 +51,7 @@ class ReceivedText:
     values: dict[str, str]
     out_id: str
     biz_id: str
+    at: datetime
 
 
 class SmsProvider:
@@ -58,6 +66,12 @@ class SmsProvider:
         self.texts: deque[ReceivedText] = deque(maxlen=KEPT_MAX)
         self.refused: deque[str] = deque(maxlen=KEPT_MAX)
         """The codes of the requests that were refused."""
+        self.asked = 0
+        """How often it was asked what became of a message."""
+        self.undeliverable: dict[str, str] = {}
+        """The operator's codes by the telephones that nothing reaches."""
+        self.unreported: set[str] = set()
+        """Telephones whose operator has not reported yet."""
         self.silent = False
         """Take messages and never answer, as when the connection breaks at the wrong moment."""
 
@@ -93,13 +107,17 @@ class SmsProvider:
 
     async def _receive(self, request: Request) -> Response:
         query = dict(parse_qsl(request.url.query, keep_blank_values=True))
-        code, status = self._fault_of_request(request, query, await request.body()) or self._fault_of_message(query)
+        fault = self._fault_of_request(request, query, await request.body())
+        if fault is None and request.headers["x-acs-action"] == "QuerySendDetails":
+            return self._details(query)
+        code, status = fault or self._fault_of_message(query)
         if code:
             self.refused.append(code)
             return _answered(code, status)
         biz_id = str(len(self.texts) + 1).zfill(18)
         values: dict[str, str] = json.loads(query["TemplateParam"])
-        self.texts.append(ReceivedText(query["PhoneNumbers"], values, query.get("OutId", ""), biz_id))
+        text = ReceivedText(query["PhoneNumbers"], values, query.get("OutId", ""), biz_id, datetime.now(BEIJING))
+        self.texts.append(text)
         while self.silent and not await request.is_disconnected():
             await asyncio.sleep(0.02)
         return _answered("OK", 200, BizId=biz_id)
@@ -128,9 +146,43 @@ class SmsProvider:
         if headers["x-acs-signature-nonce"] in self._nonces:
             return "SignatureNonceUsed", 400
         self._nonces.add(headers["x-acs-signature-nonce"])
-        if (headers["x-acs-action"], headers["x-acs-version"]) != ("SendSms", "2017-05-25"):
+        if headers["x-acs-action"] not in ("SendSms", "QuerySendDetails") or headers["x-acs-version"] != "2017-05-25":
             return "InvalidAction.NotFound", 404
         return None
+
+    def _details(self, query: dict[str, str]) -> Response:
+        """What became of the messages to a telephone on a day."""
+        self.asked += 1
+        if not {"PhoneNumber", "SendDate", "PageSize", "CurrentPage"} <= query.keys():
+            return _answered("MissingParameter", 400)
+        if not 1 <= int(query["PageSize"]) <= PAGE_SIZE_MAX:
+            return _answered("isv.PARAM_LENGTH_LIMIT", 200)
+        if self._codes:
+            return _answered(*self._codes.popleft())
+        found = [
+            self._detail(each)
+            for each in self.texts
+            if each.telephone == query["PhoneNumber"]
+            and f"{each.at:%Y%m%d}" == query["SendDate"]
+            and query.get("BizId", each.biz_id) == each.biz_id
+        ]
+        page = found[(int(query["CurrentPage"]) - 1) * int(query["PageSize"]) :][: int(query["PageSize"])]
+        return _answered("OK", 200, TotalCount=str(len(found)), SmsSendDetailDTOs={"SmsSendDetailDTO": page})
+
+    def _detail(self, text: ReceivedText) -> dict[str, Any]:
+        code = self.undeliverable.get(text.telephone)
+        status = WAITING if text.telephone in self.unreported else ARRIVED if code is None else FAILED
+        shown = {
+            "OutId": text.out_id,
+            "PhoneNum": text.telephone,
+            "Content": f"【{SIGN_NAME}】{text.values['title']}",
+            "TemplateCode": TEMPLATE_CODE,
+            "SendDate": f"{text.at:%Y-%m-%d %H:%M:%S}",
+            "SendStatus": status,
+        }
+        if status == WAITING:
+            return shown
+        return {**shown, "ErrCode": code or ARRIVED_CODE, "ReceiveDate": f"{datetime.now(BEIJING):%Y-%m-%d %H:%M:%S}"}
 
     def _fault_of_message(self, query: dict[str, str]) -> tuple[str, int]:
         """What is wrong with the message: a code, empty when nothing is, and the status it comes with."""

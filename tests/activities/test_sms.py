@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
-from activities import sms
+from activities import sms, sms_receipts
 from activities.channels import REFUSED, Sent
-from activities.sms import SmsAccount, SmsSender, TextMessage, canonical_query, signature
+from activities.sms import NoReceipts, SmsAccount, SmsSender, TextMessage, canonical_query, signature
+from activities.sms_receipts import SmsReceipts
 from clock import DemoClock, advance_cap, create_demo_clock
 from domain.calendar import local_instant
 from domain.quiet_hours import QuietHours
@@ -247,3 +249,107 @@ async def test_a_text_message_waits_for_the_morning(texting: PostOffice, provide
         pass
     assert (await texting.deliver("s1")).left == 0
     assert len(provider.texts) == 1
+
+
+# ------------------------------------------------------------------------------------------------ what became of it
+
+
+async def ask(office: PostOffice, provider: SmsProvider) -> int:
+    """Ask about messages of any age, however lately they were asked about."""
+    await office.pool.execute("UPDATE app.deliveries SET receipt_asked_at = NULL")
+    asking = SmsReceipts(office.pool, office.vault, SmsSender(account(provider)), first_after=timedelta(0))
+    return await asking.ask()
+
+
+async def texted(office: PostOffice, trainee: str, telephone: str = TELEPHONE) -> UUID:
+    """A teacher without an address has got a text message; the teacher."""
+    person = await office.person(name="王", telephone=telephone)
+    await office.tell("s1", "trainee.enrolled", person=person, trainee=trainee)
+    assert (await office.deliver("s1")).left == 0
+    return person
+
+
+async def test_a_text_message_that_did_not_arrive_is_handed_over_like_a_mail_that_came_back(
+    texting: PostOffice, provider: SmsProvider
+) -> None:
+    provider.undeliverable[TELEPHONE] = "MOBILE_NOT_ON_SERVICE"
+    person = await texted(texting, "zz22-410181-00077")
+    provider.unreported.add(TELEPHONE)
+    assert await ask(texting, provider) == 0, "the operator has not reported yet"
+    provider.unreported.clear()
+    assert await ask(texting, provider) == 1
+    assert await ask(texting, provider) == 0, "once"
+
+    row = await texting.pool.fetchrow("SELECT * FROM app.deliveries WHERE channel = 'sms'")
+    assert row is not None
+    assert (row["problem"], row["bounce_status"]) == ("the text message did not arrive", "MOBILE_NOT_ON_SERVIC")
+    assert row["bounced_at"] is not None and row["status_code"] == 200, "the provider had taken it"
+    result = await texting.deliver("s1")
+    assert (result.delivered, result.left, result.problem) == (1, 0, "")
+    (mail,) = texting.mails.received("s1@example.org")
+    assert "转交学员本人" in mail.text and "zz22-410181-00077" in mail.text
+    assert len(provider.texts) == 1, "nothing is sent twice"
+
+    # The next notice does not try the telephone again, until it is changed.
+    await texting.tell("s1", "trainee.enrolled", person=person, trainee="zz22-410181-00078")
+    assert (await texting.deliver("s1")).left == 0
+    assert len(provider.texts) == 1
+    await texting.change_person(person, name="王", telephone="13900139000")
+    await texting.tell("s1", "trainee.enrolled", person=person, trainee="zz22-410181-00079")
+    assert (await texting.deliver("s1")).left == 0
+    assert provider.texts[-1].telephone == "13900139000"
+
+
+async def test_of_one_that_arrived_nothing_more_is_asked(texting: PostOffice, provider: SmsProvider) -> None:
+    await texted(texting, "zz22-410181-00077")
+    assert await ask(texting, provider) == 0
+    assert (asked := provider.asked) > 0
+    assert await ask(texting, provider) == 0
+    assert provider.asked == asked
+    assert await texting.pool.fetchval("SELECT count(*) FROM app.deliveries WHERE receipt_at IS NOT NULL") == 1
+    assert (await texting.deliver("s1")).delivered == 0
+
+
+async def test_who_was_erased_is_not_asked_for(texting: PostOffice, provider: SmsProvider) -> None:
+    person = await texted(texting, "zz22-410181-00077")
+    await texting.vault.erase(person, "requested")
+    assert await ask(texting, provider) == 0
+    assert provider.asked == 0
+
+
+@pytest.mark.parametrize("code", ["Forbidden.RAM", "Throttling.User", "isp.SYSTEM_ERROR"])
+async def test_a_provider_that_does_not_tell_changes_nothing(
+    texting: PostOffice, provider: SmsProvider, code: str
+) -> None:
+    provider.undeliverable[TELEPHONE] = "UNDELIV"
+    await texted(texting, "zz22-410181-00077")
+    provider.answer_next(code)
+    with pytest.raises(NoReceipts, match=code):
+        await ask(texting, provider)
+    assert await ask(texting, provider) == 1
+
+
+async def test_a_message_is_asked_about_after_ever_longer_pauses_for_three_days(
+    texting: PostOffice, provider: SmsProvider
+) -> None:
+    """Whoever asks beside another asks about other messages, and nobody at once again."""
+    provider.unreported.add(TELEPHONE)
+    await texted(texting, "zz22-410181-00077")
+    asking = SmsReceipts(texting.pool, texting.vault, SmsSender(account(provider)))
+
+    async def aged(age: timedelta, asked_before: timedelta | None = None) -> int:
+        await texting.pool.execute(
+            "UPDATE app.deliveries SET at = now() - $1::interval, receipt_asked_at = now() - $2::interval",
+            age,
+            asked_before,
+        )
+        before = provider.asked
+        await asking.ask()
+        await asking.ask()
+        return int(provider.asked > before)
+
+    assert await aged(timedelta(seconds=30)) == 0
+    assert await aged(timedelta(minutes=2)) == 1
+    assert await aged(timedelta(hours=4), timedelta(minutes=50)) == 0
+    assert await aged(timedelta(hours=4), timedelta(minutes=61)) == 1
+    assert await aged(sms_receipts.ASKED_FOR + timedelta(minutes=1)) == 0

@@ -82,6 +82,9 @@ def _own_bodies(api: API, trainee: str) -> dict[str, dict[str, Any] | None]:
             "document": "文件 2",
         },
         "substitute_trainee": {"reason": "ill", "stage": "primary", "subject": "chinese", "person": person},
+        "substitute_trainees": {
+            "items": [{"trainee": trainee, "reason": "ill", "stage": "primary", "subject": "chinese", "person": person}]
+        },
         "reopen_campaign": {"county": COUNTY, "until": "2022-10-01T00:00:00Z", "reason": "水灾"},
         "remove_host_campaign": {"host": "h001", "reason": "场地"},
         "register_institution": {"id": f"{COUNTY}-s77", "name_zh": "第七十七小学", "email": "s77@example.invalid"},

@@ -5,13 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import pytest
 from temporalio.service import RPCError
 
 from activities.dispatch import Dispatcher
-from api import receipts
+from api import operations, receipts, rows_together
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, SCHOOL, check_problem
 from tests.api.nominations import nominated, nomination
+from tests.api.test_inbox import accepted, commands_of, ended
 
 LOOK_S = 0.02
 SEATS = 4
@@ -169,9 +171,118 @@ async def test_more_rows_than_a_request_waits_for_are_an_operation(stack: API, m
     assert await phases(stack, numbers) == ["county-approved"] * SEATS
     again = await stack.post(COUNTY, "/v1/trainees/approve", rows, key="many")
     assert again.content == response.content
-    for option in ("mode=atomic", "dry_run=true"):
-        refused = await stack.post(COUNTY, f"/v1/trainees/approve?{option}", rows)
-        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_many_rows_together")
+
+
+@pytest.fixture
+def three_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than three rows are carried out after the answer."""
+    monkeypatch.setattr(receipts, "MAX_ROWS", 3)
+    monkeypatch.setattr("api.bulk.MAX_ROWS", 3)
+
+
+async def came_to(api: API, response: httpx2.Response, kind: str) -> list[dict[str, Any]]:
+    """The rows of an operation when it has ended."""
+    assert response.status_code == 202, response.text
+    assert response.json()["kind"] == kind
+    shown = await ended(api, COUNTY, response.json()["id"])
+    assert shown["progress"]["done"] == shown["progress"]["total"]
+    items: list[dict[str, Any]] = (await api.get(COUNTY, shown["result"])).json()["items"]
+    assert [each["index"] for each in items] == list(range(shown["progress"]["total"]))
+    return items
+
+
+@pytest.mark.usefixtures("three_are_many")
+async def test_a_dry_run_of_very_many_rows_is_an_operation_that_holds_up_nobody(stack: API) -> None:
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 3)]
+    before = await heads(stack)
+    rows = rows_of([*numbers, "nobody"])
+    response = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows, key="tried")
+    assert not await stack.services.inbox.holds(f"trainee/{numbers[0]}", COUNTY), "nothing waits for what is tried"
+    items = await came_to(stack, response, "dry-run")
+    assert [each["status"] for each in items] == [200] * SEATS + [409, 409, 422]
+    assert all(each["receipt"] is None for each in items)
+    assert await heads(stack) == before
+    again = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows, key="tried")
+    assert again.content == response.content
+    waiting = "SELECT count(*) FROM app.inbox WHERE content_sealed IS NOT NULL"
+    assert await stack.services.pool.fetchval(waiting) == 0
+
+
+@pytest.mark.usefixtures("three_are_many")
+async def test_very_many_atomic_rows_are_carried_out_together_or_not_at_all(stack: API) -> None:
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 2)]
+    before = await heads(stack)
+    for rows, failing in ((rows_of(numbers), {SEATS: 409}), (rows_of([*numbers[:SEATS], "nobody"]), {SEATS: 422})):
+        refused = await came_to(
+            stack, await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows), "atomic-rows"
+        )
+        assert [each["status"] for each in refused] == [failing.get(index, 424) for index in range(SEATS + 1)]
+    assert await heads(stack) == before
+    rows = rows_of(numbers[:SEATS])
+    items = await came_to(stack, await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows), "atomic-rows")
+    assert [each["status"] for each in items] == [200] * SEATS
+    sequences = [each["receipt"]["sequence"] for each in items]
+    assert sequences == list(range(sequences[0], sequences[0] + SEATS)), "one transaction, in the order of the rows"
+    assert await phases(stack, numbers) == ["county-approved"] * SEATS + ["nominated"]
+
+
+@pytest.mark.usefixtures("three_are_many")
+async def test_very_many_atomic_rows_wait_their_turn_and_are_not_overtaken(held: asyncio.Event, stack: API) -> None:
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 1)]
+    breaker = stack.services.commands._breaker
+    breaker.unanswered("temporal-unavailable")
+    first = await accepted(await stack.post(COUNTY, f"/v1/trainees/{numbers[0]}/waitlist"))
+    response = await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows_of(numbers))
+    location = response.headers["location"]
+    while (await stack.get(COUNTY, location)).json()["state"] != "waiting":
+        await asyncio.sleep(LOOK_S)
+    breaker.answered()
+    last = await accepted(await stack.post(COUNTY, f"/v1/trainees/{numbers[1]}/reject", {"reasons": ["other"]}))
+    held.set()
+    assert (await ended(stack, COUNTY, first))["outcome"]["status"] == 200
+    items = await came_to(stack, response, "atomic-rows")
+    assert [each["status"] for each in items] == [409] + [424] * (SEATS - 1), "the first one waits for a seat by then"
+    assert (await ended(stack, COUNTY, last))["outcome"]["status"] == 200
+
+
+@pytest.mark.usefixtures("three_are_many")
+async def test_atomic_rows_of_a_process_that_dies_are_carried_out_once(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_down, failures = rows_together._write_down, [RuntimeError("died")]
+
+    async def dying(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await write_down(*arguments)
+
+    monkeypatch.setattr(rows_together, "_write_down", dying)
+    monkeypatch.setattr(operations, "RETRY_S", 0.05)
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 1)]
+    rows = rows_of(numbers)
+    items = await came_to(stack, await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows), "atomic-rows")
+    assert not failures and [each["status"] for each in items] == [200] * SEATS
+    assert [each["receipt"]["version"] for each in items] == [2] * SEATS
+    assert [len(await commands_of(stack, number)) for number in numbers] == [2] * SEATS
+
+
+@pytest.mark.usefixtures("three_are_many")
+async def test_rows_that_meet_a_failure_of_ours_stand_in_nobodys_way(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(stack.services.judge, "judge", broken)
+    monkeypatch.setattr(operations, "RETRY_S", 0.01)
+    monkeypatch.setattr(rows_together, "MAX_DEFECTS", 2)
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 1)]
+    response = await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows_of(numbers))
+    items = await came_to(stack, response, "atomic-rows")
+    assert [each["status"] for each in items] == [500] * SEATS
+    shown = (await stack.get(COUNTY, response.headers["location"])).json()
+    assert (shown["state"], shown["error"]) == ("failed", "internal-error")
+    assert (await stack.post(COUNTY, f"/v1/trainees/{numbers[0]}/approve")).status_code == 200
 
 
 async def test_atomic_rows_do_not_overtake_what_is_kept(api: API) -> None:

@@ -22,6 +22,7 @@ from embedded.child_processes import LOOPBACK, Supervisor, free_port
 from embedded.temporal import EmbeddedTemporal, find_binary
 from services.recovery import recover
 from temporal_client import data_converter
+from tests.api import class_files
 from tests.api.front_door import (
     API,
     BUREAU,
@@ -36,10 +37,16 @@ from tests.api.front_door import (
     prepared,
     working,
 )
+from tests.api.nomination_files import finished
 from tests.api.nominations import nominated, nomination
+from tests.api.test_attendance import SESSIONS, mark, outcomes, row
+from tests.api.test_class_changes import at, confirmed, phase_of_class
+from tests.api.test_class_changes import done as done_with_class
+from tests.api.test_classes import planned
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_S = 0.02
+MORNING = "2022-10-10T02:00:00Z"
 SEATS = 4
 """That the county has for the project type of these nominations."""
 
@@ -251,6 +258,36 @@ async def test_rows_are_kept_under_one_operation_in_their_lanes(mortal: Mortal) 
     assert rest["next"] is None
     again = await api.post(COUNTY, "/v1/trainees/approve", {"items": rows}, key="rows")
     assert again.content == response.content
+
+
+async def test_attendance_is_recorded_while_temporal_is_away(mortal: Mortal) -> None:
+    """Only what rests on a kept registration is asked for once more, under the same key; a file waits by itself."""
+    api = mortal.api
+    number = await planned(api)
+    here, kept = [await confirmed(api, counter, number) for counter in (1, 2)]
+    await done_with_class(api, number, "set-timetable", {"sessions": SESSIONS})
+    await api.go_to(at(10, 10, 10))
+    await phase_of_class(api, number, "registration-open")
+    assert (await api.post(HOST, f"/v1/trainees/{here}/register")).status_code == 200
+    await mortal.kill()
+    registration = await accepted(await api.post(HOST, f"/v1/trainees/{kept}/register"))
+    rows = [row(here, as_of=MORNING), row(kept, as_of=MORNING), row(here, 9, as_of=MORNING)]
+    for _ in range(2):
+        items = await mark(api, number, *rows, key="marks")
+        assert outcomes(items) == ["recorded", "command-pending", "units-exceed-session"]
+        assert (items[1]["status"], items[1]["problem"]["errors"][0]["code"]) == (503, "earlier_commands_wait")
+        stream = await api.services.ledger.read_stream(api.plan.id, f"attendance/{number}/2022-10-10")
+        assert [each.type for each in stream] == ["attendance.marked"], "without Temporal, and once"
+    file = f"学员编号,日期,时段,学时\n{kept},2022-10-10,下午,4\n".encode()
+    sent = await class_files.send(api, "attendance", number, file, media_type="text/csv")
+    while (await api.get(HOST, sent.headers["location"])).json()["state"] != "waiting":
+        await asyncio.sleep(LOOK_S)
+    await mortal.server.start()
+    assert (await ended(api, HOST, registration))["outcome"]["status"] == 200
+    items = await mark(api, number, *rows, key="marks")
+    assert outcomes(items) == ["repeated", "recorded", "units-exceed-session"]
+    assert outcomes(await mark(api, number, *rows, key="marks")) == outcomes(items), "that was the last word"
+    assert (await finished(api, sent, HOST))["succeeded"] == 1
 
 
 async def test_a_command_whose_answer_was_lost_is_not_done_again(mortal: Mortal) -> None:

@@ -36,6 +36,20 @@ async def test_one_that_is_refused_keeps_all_from_being_stored(ledger: Ledger) -
     assert isinstance(await ledger.append(takes[1]), Appended), "nothing of it was left behind"
 
 
+async def test_more_than_one_call_takes_are_still_one_transaction(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "PER_CALL", 2)
+    await ledger.append(append(write("line"), claims=(LimitClaim(SEAT, 4),)))
+    book = append(write("x")).writes[0].book
+    takes = [append(write(f"t/{number}"), claims=(CountClaim(SEAT, 1),)) for number in range(5)]
+    results = await ledger.append_together(takes)
+    assert [type(each) for each in results] == [Appended] * 4 + [ClaimRefused]
+    assert await ledger.head(book) == 1
+    results = await ledger.append_together(takes[:4])
+    assert [each.sequences[book] for each in results if isinstance(each, Appended)] == [2, 3, 4, 5]
+
+
 async def test_what_is_only_tried_is_not_stored(ledger: Ledger) -> None:
     tried = append(write("t/1"))
     assert isinstance((await ledger.append_together([tried], only_try=True))[0], Appended)

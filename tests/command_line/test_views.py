@@ -17,8 +17,9 @@ from ledger.types import NewEvent
 from migrations import migrate
 from projections.database import LOCK_CLASS, REBUILD_LOCK
 from projections.engine import Projector
-from tests.projections import histories
-from tests.projections.histories import BOOK, append, record, world
+from tests.projections import trainee_lives
+from tests.projections.histories import BOOK, append, record
+from tests.projections.world import world
 
 Run = Callable[..., Awaitable[Result]]
 
@@ -35,7 +36,7 @@ async def pool(
     async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool, Ledger(pool) as ledger:
         await record(ledger, world())
         stream = "trainee/zz22-410182-00001"
-        await append(ledger, BOOK, stream, 0, histories.nominated("410182"))
+        await append(ledger, BOOK, stream, 0, trainee_lives.nominated("410182"))
         await append(ledger, BOOK, stream, 1, NewEvent("trainee.promoted", {}))
         projector = Projector(pool, ledger)
         await projector.catch_up()
@@ -110,7 +111,7 @@ async def test_parked_events_are_listed_and_released_by_command(xunji: Run, pool
 
 async def test_lag_is_told_in_events_and_seconds(xunji: Run, pool: "asyncpg.Pool[Any]") -> None:
     async with Ledger(pool) as ledger:
-        await append(ledger, BOOK, "trainee/zz22-410182-00002", 0, histories.nominated("410182", who=2))
+        await append(ledger, BOOK, "trainee/zz22-410182-00002", 0, trainee_lives.nominated("410182", who=2))
     told = await xunji("lag", "--json")
     assert told.exit_code == 1, "an event is parked"
     behind = {each["book"]: each for each in json.loads(told.stdout)}

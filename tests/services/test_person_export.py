@@ -28,7 +28,9 @@ from migrations import migrate
 from projections.engine import Projector
 from services import person_export
 from services.person_export import ExportTooLarge, PersonUnknown, export_person, identity_number_of
-from tests.projections.histories import BOOK, COUNTY_APPROVED, RETURNED, START, as_new, nominated, proposed
+from tests.projections.histories import BOOK, START, as_new
+from tests.projections.restriction_lives import proposed
+from tests.projections.trainee_lives import COUNTY_APPROVED, RETURNED, nominated
 
 MASTER, INDEX, NEW_INDEX = (bytes([number]) * 32 for number in (21, 22, 23))
 # 410199 is no division: no living person has such a number.

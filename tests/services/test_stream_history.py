@@ -18,17 +18,10 @@ from ledger.store import Ledger
 from ledger.types import NewEvent
 from migrations import migrate
 from services.stream_history import Moment, NoSuchStream, StreamInSeveralBooks, history
-from tests.projections.histories import (
-    BOOK,
-    CITY_APPROVED,
-    COUNTY_APPROVED,
-    START,
-    append,
-    as_new,
-    nominated,
-    organisation,
-    quota,
-)
+from tests.projections.campaign_lives import quota
+from tests.projections.histories import BOOK, START, append, as_new
+from tests.projections.register_lives import organisation
+from tests.projections.trainee_lives import CITY_APPROVED, COUNTY_APPROVED, nominated
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 Run: TypeAlias = Callable[..., Awaitable[Result]]

@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 from cli import app
 from ledger.store import Ledger
 from ledger.types import NewEvent
-from migrations import migrate
 from projections.database import LOCK_CLASS, REBUILD_LOCK
 from projections.engine import Projector
 from tests.projections import trainee_lives
@@ -29,7 +28,6 @@ async def pool(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator["asyncpg.Pool[Any]"]:
     """A database whose views hold a whole world and one nomination that was stopped by an unknown event."""
-    await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name in ("SIGNING", "MASTER", "INDEX", "LINK"):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", "A" * 43 + "=")

@@ -37,7 +37,7 @@ demo: $(VENV)/.installed ## start everything and run the 2022 campaign (options:
 
 .PHONY: test
 test: $(VENV)/.installed-dev $(VENV)/.installed-client ## run the tests (options: TEST="...")
-	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TEST)
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TEST)
 
 .PHONY: check
 check: format-check lint types imports ## what CI runs: format, lint, types, imports, tests

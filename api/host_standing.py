@@ -1,7 +1,8 @@
 """承训单位动态管理: a named person of the bureau suspends a host, or lets it plan classes again, with reasons."""
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated
+from uuid import UUID
 
 from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,20 +13,14 @@ from api.institutions import InstitutionId, recording_of
 from api.permissions import Caller
 from api.problems import documented, not_found, refused
 from api.receipts import Day
-from api.registry import notice_entry
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
-from domain import calendar
-from domain.institution import HostReinstated, HostSuspended
-from domain.numbers import suspension_key
-from domain.refusals import refuse
+from domain import calendar, institution_standing
+from domain.decision import Refusal
+from domain.institution_standing import Institution
 from domain.trainee_messages import Code, Text
-from ledger.types import BlockClaim, UnblockClaim
 
 routes = router("/v1/institutions", "institutions")
-OWNER: Final = "bureau"
-OPEN_END: Final = date(2100, 1, 1)
-"""Stands for a suspension that lasts until it is lifted."""
 
 Overseer = Annotated[Caller, allowed("institutions:suspend")]
 InPath = Annotated[InstitutionId, Path(description="The host's id.")]
@@ -72,25 +67,20 @@ async def suspend_host(
     """It plans no class from today on; classes that it has planned go on. A second suspension replaces the first."""
 
     async def run() -> Answer:
-        await _require_host(services, institution)
-        now = await services.clock.now()
-        today = calendar.local_date(now)
-        until = body.until or OPEN_END
-        if until <= today:
-            raise refused(refuse("dates_out_of_order", field="/until"))
-        event = HostSuspended(
+        host = await _host(services, institution)
+        decided = institution_standing.suspend(
+            host,
+            body.until,
+            calendar.local_date(await services.clock.now()),
             by=str(caller.actor),
             decided_by=body.decided_by,
             reasons=body.reasons,
             document=body.document,
-            starts=today,
-            until=until,
         )
-        key = suspension_key(institution)
-        told = notice_entry(institution, event.type, {"until": until.isoformat()})
-        claims = (UnblockClaim(key, OWNER), BlockClaim(key, OWNER, today, until))
+        if isinstance(decided, Refusal):
+            raise refused(decided)
         recording = await recording_of(services, once, seen)
-        version = await services.registry.record(institution, event, recording, claims=claims, outbox=(told,))
+        version = await services.registry.record_decision(institution, decided, recording)
         shown = StandingOut(host=institution, suspended=True, until=body.until)
         return Answer(shown, headers={"ETag": etag(version)})
 
@@ -116,21 +106,23 @@ async def reinstate_host(
     """It may plan classes again at once."""
 
     async def run() -> Answer:
-        await _require_host(services, institution)
         recording = await recording_of(services, once, seen)
-        if not await services.registry.is_suspended(institution, aside_from=recording.command_id):
-            raise refused(refuse("not_suspended", host=institution))
-        event = HostReinstated(by=str(caller.actor), decided_by=body.decided_by, reasons=body.reasons)
-        told = notice_entry(institution, event.type, {})
-        claims = (UnblockClaim(suspension_key(institution), OWNER),)
-        version = await services.registry.record(institution, event, recording, claims=claims, outbox=(told,))
+        # A repetition is decided as it was the first time.
+        host = await _host(services, institution, aside_from=recording.command_id)
+        decided = institution_standing.reinstate(
+            host, by=str(caller.actor), decided_by=body.decided_by, reasons=body.reasons
+        )
+        if isinstance(decided, Refusal):
+            raise refused(decided)
+        version = await services.registry.record_decision(institution, decided, recording)
         shown = StandingOut(host=institution, suspended=False, until=None)
         return Answer(shown, headers={"ETag": etag(version)})
 
     return await once.answer(run)
 
 
-async def _require_host(services: Services, institution: str) -> None:
-    registered = await services.registry.find(institution)
-    if registered is None or registered.kind != "host":
+async def _host(services: Services, institution: str, aside_from: UUID | None = None) -> Institution:
+    standing = await services.registry.standing(institution, aside_from)
+    if standing is None or standing.kind != "host":
         raise not_found("host", institution)
+    return standing

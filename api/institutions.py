@@ -17,7 +17,8 @@ from api.registry import Recording
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
-from domain.institution import InstitutionContactChanged, InstitutionRegistered, Kind
+from domain import institution_standing
+from domain.institution import InstitutionRegistered, Kind
 from domain.refusals import refuse
 from domain.trainee_messages import Code
 from projections import institutions as view
@@ -237,9 +238,9 @@ async def change_contact(
 
     async def run() -> Answer:
         await managed(services, caller, institution)
-        changed = InstitutionContactChanged(by=str(caller.actor), email=body.email)
+        changed = institution_standing.change_contact(body.email, by=str(caller.actor))
         recording = await recording_of(services, once, seen)
-        version = await services.registry.record(institution, changed, recording)
+        version = await services.registry.record_decision(institution, changed, recording)
         return Answer(ContactOut(id=institution, email=body.email).model_dump(), headers={"ETag": etag(version)})
 
     return await once.answer(run)

@@ -14,8 +14,10 @@ from uuid import UUID, uuid4, uuid5
 from api.auth import KEY_ID_LENGTH, key_text, new_secret, secret_hash
 from api.permissions import KeyRole
 from api.problems import refused
-from domain.decision import Event
-from domain.institution import EVENTS, HostReinstated, HostSuspended, InstitutionRegistered, KeyIssued
+from domain import institution_standing
+from domain.decision import Block, ClaimRequest, Decision, Event, Refusal, Unblock
+from domain.institution import EVENTS, InstitutionRegistered, KeyIssued
+from domain.institution_standing import Institution
 from domain.numbers import INSTITUTIONS, stream_name
 from domain.plan import Plan
 from domain.refusals import refuse, stale_refusal
@@ -23,6 +25,7 @@ from ledger.store import Ledger
 from ledger.types import (
     Append,
     Appended,
+    BlockClaim,
     Claim,
     ClaimRefused,
     CommandReused,
@@ -30,6 +33,7 @@ from ledger.types import (
     NewEvent,
     OutboxEntry,
     StreamWrite,
+    UnblockClaim,
     VersionConflict,
 )
 
@@ -145,12 +149,17 @@ class Registry:
                     return version
         raise RuntimeError(f"institution/{institution} keeps changing")
 
-    async def is_suspended(self, institution: str, aside_from: UUID) -> bool:
-        """Whether the host's last word is a suspension, what the command `aside_from` did left out."""
+    async def record_decision(self, institution: str, decided: Decision, recording: Recording) -> int:
+        """Add what was decided on an organisation, one event with its claims and notices, as `record` does."""
+        (event,) = decided.events
+        told = tuple(notice_entry(each.recipient, each.type, each.data) for each in decided.notices)
+        claims = tuple(_claim(each) for each in decided.claims)
+        return await self.record(institution, event, recording, claims=claims, outbox=told)
+
+    async def standing(self, institution: str, aside_from: UUID | None = None) -> Institution | None:
+        """The organisation as it stands, without what the command `aside_from` did; None when there is none."""
         recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
-        types = [each.type for each in recorded if each.command_id != aside_from]
-        standing = [each for each in types if each in (HostSuspended.type, HostReinstated.type)]
-        return standing[-1:] == [HostSuspended.type]
+        return institution_standing.fold(EVENTS.read(each) for each in recorded if each.command_id != aside_from)
 
     async def _load(self, institution: str) -> tuple[InstitutionRegistered | None, int]:
         recorded = await self._ledger.read_stream(INSTITUTIONS, stream_name("institution", institution))
@@ -192,6 +201,15 @@ class Registry:
         return result
 
 
+def _claim(request: ClaimRequest) -> Claim:
+    match request:
+        case Block(key, owner, start, until):
+            return BlockClaim(key, owner, start, until)
+        case Unblock(key, owner):
+            return UnblockClaim(key, owner)
+    raise TypeError(f"no organisation claims {request}")
+
+
 async def issue_key(
     keys: Writable,
     ledger: Ledger,
@@ -205,7 +223,7 @@ async def issue_key(
     expires_at: datetime | None = None,
     holder: Holder | None = None,
 ) -> IssuedKey:
-    """Issue a key to an organisation and record it. Raises UnknownInstitution and KeyInUse.
+    """Issue a key to an organisation and record it. Raises UnknownInstitution, KeyInUse and Problem `school-closed`.
 
     `institution` registers the organisation first if nobody has: that is how the bureau gets its first key before any
     campaign (see `bureau_of`). The key's id follows from the command's, so that a repetition issues no second key; as
@@ -226,7 +244,13 @@ async def issue_key(
         starts_at=held.starts_at,
         expires_at=expires_at,
     )
-    await registry.record(organisation, issued, under)
+    standing = await registry.standing(organisation)
+    if standing is None:
+        raise UnknownInstitution(organisation)
+    decided = institution_standing.issue_key(standing, issued)
+    if isinstance(decided, Refusal):
+        raise refused(decided)
+    await registry.record_decision(organisation, decided, under)
     secret = new_secret()
     status = await keys.execute(
         _INSERT_KEY,

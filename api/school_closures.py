@@ -14,10 +14,10 @@ from api.problems import Problem, documented, not_found, refused
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
 from api.validation import Fault
-from domain.institution import InstitutionClosed
-from domain.refusals import refuse
+from domain import institution_standing
+from domain.decision import Refusal
 from domain.trainee_messages import Text
-from projections import institutions, trainees
+from projections import trainees
 
 routes = router("/v1/institutions", "institutions")
 Registrar = Annotated[Caller, allowed("institutions:write")]
@@ -62,22 +62,23 @@ async def close_school(
     """A county closes its own schools, the bureau any. Refused while cases of the school wait for something."""
 
     async def run() -> Answer:
-        school = await services.registry.find(institution)
+        school = await services.registry.standing(institution)
         is_own = school is not None and (caller.role == "bureau" or school.parent == caller.organisation)
         if school is None or school.kind != "school" or not is_own:
             raise not_found("school", institution)
-        successor = await services.registry.find(body.successor)
-        if successor is None or successor.kind != "school" or successor.parent != school.parent:
+        successor = await services.registry.standing(body.successor)
+        if successor is None or not institution_standing.can_take_over(school, successor):
             raise _no_successor(body.successor, school.parent)
         headers: dict[str, str] = {}
-        former = await institutions.successor_of(services.own_rows(caller), institution)
-        if former and former != body.successor:
-            raise refused(refuse("school_closed", school=institution, successor=former))
-        if not former:
-            await _require_no_open_case(services, caller, institution)
-            closed = InstitutionClosed(by=str(caller.actor), successor=body.successor, document=body.document)
-            version = await services.registry.record(institution, closed, await recording_of(services, once, seen))
-            headers["ETag"] = etag(version)
+        open_cases = 0 if school.successor else await _open_cases(services, caller, institution)
+        decided = institution_standing.close(
+            school, successor, open_cases, by=str(caller.actor), document=body.document
+        )
+        if isinstance(decided, Refusal):
+            raise refused(decided)
+        if decided.events:
+            recording = await recording_of(services, once, seen)
+            headers["ETag"] = etag(await services.registry.record_decision(institution, decided, recording))
         revoked = await services.own_rows(caller).fetch(_REVOKE, institution)
         for row in revoked:
             services.keys.forget(row["key_id"])
@@ -88,13 +89,11 @@ async def close_school(
     return await once.answer(run)
 
 
-async def _require_no_open_case(services: Services, caller: Caller, school: str) -> None:
+async def _open_cases(services: Services, caller: Caller, school: str) -> int:
     for book in await services.plans.adopted():
         await services.checkpoints.wait_for(book, await services.ledger.head(book))
     wanted = trainees.TraineeFilter(school=school, closed=False)
-    count = sum((await trainees.count_by_phase(services.own_rows(caller), caller.actor, wanted)).values())
-    if count:
-        raise refused(refuse("school_has_open_cases", school=school, count=count))
+    return sum((await trainees.count_by_phase(services.own_rows(caller), caller.actor, wanted)).values())
 
 
 def _no_successor(school: str, county: str) -> Problem:

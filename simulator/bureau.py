@@ -56,12 +56,15 @@ async def record_earlier(desk: Desk, campaign: str, restrictions: Sequence[Earli
         await desk.post(f"record:{each.number}", "/v1/restrictions", body)
 
 
-def deeds(stories: Iterable[Story], bureau: str) -> Iterator[Deed]:
-    """Everything that the bureau does for the nominations: selection, service of notices, decisions."""
+def deeds(stories: Iterable[Story], bureau: str, named_first: Mapping[str, str]) -> Iterator[Deed]:
+    """Everything that the bureau does for the nominations: selection, service of notices, decisions.
+
+    `named_first` has, for some nominations, another host than the one that trains in the end.
+    """
     for index, story in enumerate(stories):
         fate, season = story.fate, story.season
         if fate.selected:
-            body = {"host": story.nomination.host}
+            body = {"host": named_first.get(story.key, story.nomination.host)}
             yield Deed(season.city, Turn.CITY, bureau, "trainee", "approve", story.key, body)
         if fate.kind == "city_rejects":
             body_of_no = {"reasons": list(fate.reasons)}

@@ -40,7 +40,14 @@ PASSING_SLUGS: Final = frozenset({"request-in-flight"})
 MAX_READINGS: Final = 5
 """How often somebody looks again because a case has changed before his decision came."""
 
-DECISIONS: Final = frozenset({"impose", "drop", "reverse", "postpone", "go-online", "reopen"})
+DECISIONS: Final = frozenset(
+    {
+        *("impose", "drop", "reverse", "waive", "override", "reopen", "remove-host"),
+        *("postpone", "go-online", "move", "merge", "cancel", "change-capacity", "set-timetable"),
+        *("correct", "change-school", "reissue-certificate", "record-late-answer", "transfer", "erase"),
+        *("suspend", "reinstate", "contact", "close"),
+    }
+)
 """Commands for one thing that need the version on which they were decided."""
 
 PASSING_STATUSES: Final = frozenset({429, 502, 503, 504})

@@ -85,7 +85,7 @@ def _of_class(planned: PlannedClass, season: Season) -> Iterator[Deed]:
         online = {"mode": "online", "centralised_days": 0, "reason": EPIDEMIC}
         yield deed(online_on(planned.starts), Turn.PLANNING, "go-online", online)
     yield deed(planned.starts, Turn.CHECK_IN, "confirm-check-in")
-    yield deed(days_after(planned.ends, 1), Turn.REPORTS, "report")
+    yield deed(days_after(planned.ends, planned.reports_after_days), Turn.REPORTS, "report")
 
 
 def _of_trainee(story: Story) -> Iterator[Deed]:

@@ -8,11 +8,12 @@ its first answer, the rest of the days that are over is left out.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from domain.calendar import end_of_day, start_of_day
-from simulator import bureau, county, host, watch
+from simulator import bureau, county, errands, host, watch
 from simulator.client import Desk, FrontDoor, JSONObject, Row
 from simulator.population import PlannedClass
 from simulator.programme import Programme
@@ -70,8 +71,10 @@ class Play:
         self._trainees: dict[str, str] = {}
         self._classes: dict[str, str] = {}
         self._restrictions: dict[str, str] = {}
-        self._planned: dict[str, PlannedClass] = {each.key: each for each in programme.classes}
+        planned = (*programme.classes, *programme.spare)
+        self._planned: dict[str, PlannedClass] = {each.key: each for each in planned}
         self._county_of = {school.id: school.county for school in programme.population.schools}
+        self._host_of = {each.key: each.host for each in programme.population.nominations}
         self._resumed_at: datetime | None = None
         self._next_date: datetime | None = None
         self.today = programme.plan.dates.opens
@@ -205,8 +208,12 @@ class Play:
                     work.extend(self._command_quota(deed) for deed in group)
                 case "campaign":
                     work.extend(self._command_campaign(deed) for deed in group)
-                case _:
+                case "restriction":
                     work.extend(self._command_restriction(deed) for deed in group)
+                case "case" | "person" | "attendance":
+                    work.extend(self._command_case(deed) for deed in group)
+                case _:
+                    work.extend(self._command_office(deed) for deed in group)
         work.extend(self._nominate(each) for each in nominating.values())
         await _all(work)
 
@@ -242,7 +249,8 @@ class Play:
             self._classes[deed.subject] = await host.plan_class(desk, self._plan.id, planned)
             return
         path = f"/v1/classes/{self._classes[deed.subject]}/{deed.command}"
-        await self._send(desk, deed, path)
+        into = {"into": self._classes[deed.training_class]} if deed.training_class else {}
+        await self._send(desk, replace(deed, body={**deed.body, **into}), path)
 
     async def _command_quota(self, deed: Deed) -> None:
         path = f"/v1/quotas/{self._plan.id}:{deed.subject}/{deed.command}"
@@ -256,6 +264,34 @@ class Play:
     async def _command_restriction(self, deed: Deed) -> None:
         number = await self._restriction_of(deed.subject)
         await self._send(self._desk(deed.organisation), deed, f"/v1/restrictions/{number}/{deed.command}")
+
+    async def _command_case(self, deed: Deed) -> None:
+        """A nomination by its own address, its teacher's record, or a mark of him."""
+        desk, number = self._desk(deed.organisation), self._trainees[deed.subject]
+        match deed.kind:
+            case "case":
+                await self._send(desk, deed, f"/v1/trainees/{number}/{deed.command}")
+            case "person":
+                case = await desk.get(f"/v1/trainees/{number}")
+                await self._send(desk, deed, f"/v1/people/{case['person']['id']}/{deed.command}")
+            case _:
+                path = f"/v1/classes/{self._classes[deed.training_class]}/attendance"
+                await desk.post_rows(path, [Row(deed.action, {"trainee": number, **deed.body})])
+
+    async def _command_office(self, deed: Deed) -> None:
+        """An organisation, its mailbox, its keys or its endpoint."""
+        desk = self._desk(deed.organisation)
+        match deed.kind, deed.command:
+            case "key", _:
+                await errands.replace_key(desk, deed.action)
+            case "endpoint", "rotate-secret":
+                await errands.rotate_secret(desk, deed.action)
+            case "endpoint", _:
+                await errands.open_and_disable_endpoint(desk, deed.action, self._webhooks.url(deed.subject))
+            case "mailbox", _:
+                await self._send(desk, deed, f"/v1/mailboxes/{deed.subject}/{deed.command}")
+            case _:
+                await self._send(desk, deed, f"/v1/institutions/{deed.subject}/{deed.command}")
 
     async def _send(self, desk: Desk, deed: Deed, path: str) -> None:
         if deed.refused_with:
@@ -287,6 +323,8 @@ class Play:
             "window": self._await_window,
             "overdue": self._await_overdue,
             "lapsed": self._await_lapsed,
+            "handed-over": self._await_handed_over,
+            "unserved": self._await_unserved,
             "end": self._await_end,
         }
         await _all(awaiting[wait.kind](wait) for wait in waits)
@@ -347,6 +385,15 @@ class Play:
         number = await self._restriction_of(wait.subject)
         awaited = f"{number}: the objection window is closed"
         await watch.one(self._bureau, awaited, f"/v1/restrictions/{number}", lambda it: bool(it["window_closed"]))
+
+    async def _await_handed_over(self, wait: Wait) -> None:
+        host = self._host_of[wait.subject]
+        await self._await_trainee(wait, f"{host} has taken it over", lambda it: it["host"] == host)
+
+    async def _await_unserved(self, wait: Wait) -> None:
+        number, passed_at = await self._restriction_of(wait.subject), end_of_day(wait.day)
+        awaited = f"{number}: it should have been served by {wait.day}"
+        await watch.one(self._bureau, awaited, f"/v1/restrictions/{number}", lambda it: watch.passed(it, passed_at))
 
     async def _await_end(self, wait: Wait) -> None:
         path = f"/v1/campaigns/{self._plan.id}"

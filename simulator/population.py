@@ -38,7 +38,8 @@ class PlannedClass:
     """A class that a host will run for `members` (keys of nominations). Both dates are training days.
 
     `key` is the simulator's own; the class's number is the system's to give. A class that is postponed was first
-    planned for `first_starts`; one that goes `online` holds no centralised day.
+    planned for `first_starts`; one that goes `online` holds no centralised day. Its report
+    comes `reports_after_days` days after its last one.
     """
 
     key: str
@@ -52,6 +53,7 @@ class PlannedClass:
     members: tuple[str, ...]
     first_starts: date | None = None
     online: bool = False
+    reports_after_days: int = 1
 
     @property
     def planned_for(self) -> tuple[date, date]:

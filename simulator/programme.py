@@ -8,18 +8,31 @@ from datetime import date, timedelta
 from domain.plan import Plan
 from simulator import bureau, county, host, school
 from simulator.population import PlannedClass, Population, classes
-from simulator.timetable import Deed, Season, Story, Turn, Wait, last_day_before, online_on, postponed_on
+from simulator.rarities import SERVED_LATE_AFTER_DAYS, Rarities, first_host, rarities, reported_late, served_late
+from simulator.scenarios import SCENARIOS
+from simulator.timetable import (
+    SERVED_AFTER_DAYS,
+    Deed,
+    Season,
+    Story,
+    Turn,
+    Wait,
+    last_day_before,
+    online_on,
+    postponed_on,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """A campaign's script. `deeds` and `waits` are by day and turn."""
+    """A campaign's script. `deeds` and `waits` are by day and turn. `spare` are classes that nobody is placed in."""
 
     plan: Plan
     population: Population
     classes: tuple[PlannedClass, ...]
     deeds: dict[tuple[date, Turn], tuple[Deed, ...]]
     waits: dict[tuple[date, Turn], tuple[Wait, ...]]
+    spare: tuple[PlannedClass, ...] = ()
 
     def days(self) -> Iterator[date]:
         """From the opening to the last day, both included."""
@@ -42,23 +55,31 @@ class Programme:
 def compose(plan: Plan, population: Population) -> Programme:
     """Write the script. The same plan and population give the same one."""
     season, planned = Season(plan), classes(plan, population)
+    is_eventful = SCENARIOS[population.scenario].is_eventful
+    late = served_late(population) if is_eventful else ""
+    planned = reported_late(planned) if is_eventful else planned
     class_of = {member: each for each in planned for member in each.members}
-    stories = [Story(season, each, class_of.get(each.key)) for each in population.nominations]
+    stories = [
+        Story(season, each, class_of.get(each.key), SERVED_LATE_AFTER_DAYS if each.key == late else SERVED_AFTER_DAYS)
+        for each in population.nominations
+    ]
+    seldom = rarities(stories, planned, population, season) if is_eventful else Rarities()
     deeds = [
         *(deed for story in stories for deed in school.deeds(story)),
         *(school.attempt(each) for each in population.attempts),
         *county.deeds(stories),
-        *bureau.deeds(stories, plan.bureau),
+        *bureau.deeds(stories, plan.bureau, first_host(population, plan) if is_eventful else {}),
         *host.deeds(stories, planned, season),
         *_impossible(stories, planned, season),
         *_of_the_scenario(stories, population, season),
+        *seldom.deeds,
     ]
     by_place: dict[tuple[date, Turn], list[Deed]] = defaultdict(list)
     for deed in deeds:
         assert plan.dates.opens <= deed.day <= plan.dates.closes, f"{deed.action} lies outside the campaign"
         by_place[deed.day, deed.turn].append(deed)
     waits: dict[tuple[date, Turn], list[Wait]] = defaultdict(list)
-    for wait in (*_waits(stories, planned, season), *_class_waits(planned, season)):
+    for wait in (*_waits(stories, planned, season), *_class_waits(planned, season), *seldom.waits):
         waits[wait.day, wait.turn].append(wait)
     return Programme(
         plan=plan,
@@ -66,6 +87,7 @@ def compose(plan: Plan, population: Population) -> Programme:
         classes=planned,
         deeds={place: tuple(each) for place, each in by_place.items()},
         waits={place: tuple(each) for place, each in waits.items()},
+        spare=seldom.spare,
     )
 
 

@@ -18,6 +18,7 @@ class Scenario:
     `wishes` must occur, `weights` say how often each fate comes to those who have a seat. `is_messy`: some nominations
     must be refused. `changes_classes`: classes are postponed and go online. `reallocates`: a county cannot fill a line,
     and another one takes its seats over. `reverses`: a restriction is taken back, and its teacher nominated again.
+    `is_eventful`: what happens seldom happens once each (`simulator/rarities.py`).
     """
 
     name: str
@@ -29,6 +30,7 @@ class Scenario:
     changes_classes: bool = False
     reallocates: bool = False
     reverses: bool = False
+    is_eventful: bool = False
 
 
 USUAL: Final = Scenario("usual", "寻常之年", "A usual year", SEATED_WISHES, SEATED_WEIGHTS)
@@ -72,6 +74,22 @@ _STORIES: Final = (
         wishes=(*SEATED_WISHES, Wish("dismissed", objection="none"), Wish("dismissed", objection="none")),
         weights=SEATED_WEIGHTS,
         reverses=True,
+    ),
+    Scenario(
+        "eventful-year",
+        "多事之年",
+        "An eventful year: all of the above, and once each nearly everything that happens seldom",
+        wishes=(
+            *SEATED_WISHES,
+            Wish("dismissed", objection="none"),
+            Wish("dismissed", objection="none"),
+            *(Wish("completed", returned=False, follow_up=each) for each in ("on_time", "on_time", "on_time", "never")),
+        ),
+        weights=SEATED_WEIGHTS,
+        changes_classes=True,
+        reallocates=True,
+        reverses=True,
+        is_eventful=True,
     ),
 )
 

@@ -79,13 +79,28 @@ class Turn(IntEnum):
     NIGHT = 23
 
 
-SubjectKind = Literal["nomination", "trainee", "class", "restriction", "quota", "campaign"]
+SubjectKind = Literal[
+    "nomination",
+    "trainee",
+    "class",
+    "restriction",
+    "quota",
+    "campaign",
+    "case",
+    "attendance",
+    "person",
+    "institution",
+    "mailbox",
+    "key",
+    "endpoint",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
     """Something that an organisation does on a day. `subject` is the simulator's key of a nomination, attempt or class,
-    or the key of a quota line.
+    the key of a quota line, or an organisation. A `case` is a nomination, commanded by its own address; `person` is the
+    record of its teacher, `attendance` a mark of him.
 
     `training_class` is the key of a class that the command names. `refused_with` is the code that it must meet.
     """
@@ -119,6 +134,8 @@ WaitKind = Literal[
     "window",
     "overdue",
     "lapsed",
+    "handed-over",
+    "unserved",
     "end",
 ]
 
@@ -131,7 +148,8 @@ class Wait:
     campaign's selection is over. reminded, open, closed: a reminder of the class, its registration, the class. told:
     every trainee of the class knows of its change. absences: the class `subject` has nobody left who should have come.
     unexcused, window, overdue, lapsed: the excuse window, the objection window, the follow-up task and its last date of
-    the nomination `subject`. end: the campaign is closed.
+    the nomination `subject`. handed-over: another host than the removed one has it. unserved: its restriction should
+    have been served. end: the campaign is closed.
     """
 
     day: date
@@ -180,8 +198,15 @@ class Season:
 class Story:
     """One nomination with the days of everything that happens to it."""
 
-    def __init__(self, season: Season, nomination: Nomination, training_class: PlannedClass | None) -> None:
+    def __init__(
+        self,
+        season: Season,
+        nomination: Nomination,
+        training_class: PlannedClass | None,
+        served_after_days: int = SERVED_AFTER_DAYS,
+    ) -> None:
         self.season = season
+        self._served_after_days = served_after_days
         self.nomination = nomination
         self.fate = nomination.fate
         self._class = training_class
@@ -244,7 +269,7 @@ class Story:
 
     @property
     def served_on(self) -> date:
-        return days_after(self.proposed_on, SERVED_AFTER_DAYS)
+        return days_after(self.proposed_on, self._served_after_days)
 
     @property
     def objected_on(self) -> date:

@@ -6,11 +6,9 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import psutil
 import pytest
 import pytest_asyncio
@@ -21,15 +19,32 @@ from temporalio.testing import WorkflowEnvironment
 from embedded.child_processes import Supervisor
 from embedded.postgres import EmbeddedPostgres
 from embedded.temporal import EmbeddedTemporal, find_binary
+from migrations import STEPS
 from temporal_client import SEARCH_ATTRIBUTES, data_converter
+from tests.databases import Databases
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None})
-DATABASE_NUMBERS = count(1)
 SESSION_PREFIX = "xunji-tests-"
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_MINIMUM_BYTES = 2 * 1024**3
 # The write-ahead log of a session of tests need not grow to what a campaign needs.
 POSTGRES_SETTINGS = {"max_wal_size": "128MB"}
+
+
+LONGEST_FIRST = (
+    "tests/demo/test_run.py",
+    "tests/demo/test_scenarios.py",
+    "tests/api/test_schemathesis.py",
+    "tests/demo/test_guide_for_hosts.py",
+)
+"""Files that take longest. One process runs a file, so whichever begins last keeps the others waiting."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, and the others in the order that the dice gave (pytest-randomly)."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 class NetworkRefused(RuntimeError):
@@ -115,17 +130,30 @@ async def postgres(session_dir: Path) -> AsyncIterator[EmbeddedPostgres]:
     await supervisor.stop_all()
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres) -> Databases:
+    """Makes databases on the session's PostgreSQL."""
+    return Databases(postgres)
+
+
 @pytest_asyncio.fixture
-async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
-    """A fresh, empty database for this test alone; the schema is not applied."""
-    name = f"test_{os.getpid()}_{next(DATABASE_NUMBERS)}"
-    administrator = await asyncpg.connect(postgres.url("postgres"))
-    try:
-        await administrator.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
-        yield postgres.url(name)
-        await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await administrator.close()
+async def empty_url(databases: Databases) -> AsyncIterator[str]:
+    """A fresh database for this test alone; the schema is not applied."""
+    async with databases.one() as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def migrated_url(databases: Databases) -> AsyncIterator[str]:
+    """A fresh database for this test alone, with the schema of this release."""
+    async with databases.one(*STEPS) as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(empty_url: str) -> str:
+    """The test's database: an empty one, unless the directory's conftest.py says which schema it has."""
+    return empty_url
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

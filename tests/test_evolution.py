@@ -34,7 +34,8 @@ from projections.rebuild import rebuild
 from services import person_export
 from services.person_export import export_person
 from tests.ledger.appends import claiming
-from tests.projections.histories import BOOK, CITY_APPROVED, COUNTY_APPROVED, append, as_new, nominated
+from tests.projections.histories import BOOK, append, as_new
+from tests.projections.trainee_lives import CITY_APPROVED, COUNTY_APPROVED, nominated
 from tests.specification import the_plan
 from workflows.messages import CommandMessage, LoadCase, Outcome, UpdateLedger
 

@@ -5,6 +5,7 @@ from typing import Final
 from docgen.lifecycles.campaign import CAMPAIGN_LIFECYCLE
 from docgen.lifecycles.certificate import CERTIFICATE
 from docgen.lifecycles.exploring import Lifecycle
+from docgen.lifecycles.institution import INSTITUTION
 from docgen.lifecycles.person import PERSON
 from docgen.lifecycles.quota import QUOTA
 from docgen.lifecycles.restriction import RESTRICTING
@@ -18,5 +19,6 @@ LIFECYCLES: Final[tuple[Lifecycle, ...]] = (
     QUOTA,
     CAMPAIGN_LIFECYCLE,
     PERSON,
+    INSTITUTION,
     CERTIFICATE,
 )

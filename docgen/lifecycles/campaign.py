@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from docgen.lifecycles.exploring import Attempt, Label, Lifecycle, Situation, attempts_of, phase_of
-from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN
-from docgen.lifecycles.trainee_situations import on
+from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN, on
 from domain import calendar, campaign
 from domain.campaign import (
     CampaignClosed,

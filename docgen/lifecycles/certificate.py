@@ -6,10 +6,11 @@ from datetime import date
 from typing import Any, Final
 
 from docgen.lifecycles.exploring import Label, Lifecycle, Situation, attempts_of
-from docgen.lifecycles.plan import ACTORS, NUMBER
+from docgen.lifecycles.plan import ACTORS, NUMBER, on
 from docgen.lifecycles.trainee import COMMANDS as OF_TRAINEE
 from docgen.lifecycles.trainee import EXAMPLES
-from docgen.lifecycles.trainee_situations import FOLLOWING_UP, IN_TRAINING, KNOWN, on
+from docgen.lifecycles.trainee_events import FOLLOWING_UP, IN_TRAINING
+from docgen.lifecycles.trainee_situations import KNOWN
 from domain import trainee
 from domain.certificate import certificates
 from domain.decision import Context, Decision, Event, Refusal

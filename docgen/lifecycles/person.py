@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from docgen.lifecycles.exploring import Attempt, Label, Lifecycle, Situation
-from docgen.lifecycles.trainee_situations import on
+from docgen.lifecycles.plan import on
 from domain import person
 from domain.decision import Decision, Refusal
 from domain.person import (

@@ -1,5 +1,6 @@
-"""The plan of the notice and the organisations in it, on which all situations rest."""
+"""The plan of the notice, the organisations in it and instants of its year, on which all situations rest."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,3 +20,8 @@ ACTORS: Final[dict[Role, Actor]] = {
     "teacher": Actor(organisation=f"{NUMBER}-r1", role="teacher"),
 }
 """Whose step it is. A teacher comes through a link that names his restriction."""
+
+
+def on(month: int, day: int, hour: int = 2) -> datetime:
+    """An instant of 2022; 2 o'clock UTC is 10 in Zhengzhou, and 16 o'clock is 24:00."""
+    return datetime(2022, month, day, hour, tzinfo=UTC)

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from docgen.lifecycles.exploring import Attempt, Label, Lifecycle, Situation, attempts_of
-from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN
-from docgen.lifecycles.trainee_situations import on
+from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN, on
 from domain import quota
 from domain.decision import Actor, Command, Context, Decision, Event, Refusal
 from domain.numbers import quota_number

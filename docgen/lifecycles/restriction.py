@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Final
 
 from docgen.lifecycles.exploring import Label, Lifecycle, Situation, attempts_of, phase_of
-from docgen.lifecycles.plan import ACTORS, CAMPAIGN, NUMBER, THE_PLAN
-from docgen.lifecycles.trainee_situations import PERSON, RESTRICTION, on
+from docgen.lifecycles.plan import ACTORS, CAMPAIGN, NUMBER, THE_PLAN, on
+from docgen.lifecycles.trainee_events import PERSON, RESTRICTION
 from domain import calendar, restriction
 from domain.decision import Command, Event
 from domain.restriction import Facts, fold

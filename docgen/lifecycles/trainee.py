@@ -6,7 +6,8 @@ from uuid import UUID
 
 from docgen.lifecycles.exploring import NOT_YET, Label, Lifecycle, View, attempts_of, phase_of
 from docgen.lifecycles.plan import ACTORS, NUMBER
-from docgen.lifecycles.trainee_situations import CLASS, OTHER_CLASS, PERSON, RESTRICTION, SITUATIONS
+from docgen.lifecycles.trainee_events import CLASS, OTHER_CLASS, PERSON, RESTRICTION
+from docgen.lifecycles.trainee_situations import SITUATIONS
 from domain import trainee
 from domain.decision import Command
 from domain.trainee_class_messages import ChangeClass, FollowClass

@@ -1,12 +1,36 @@
 """What has happened to a nomination, in every phase and in what sets situations apart within a phase."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
-from uuid import UUID
 
 from docgen.lifecycles.exploring import Label, Situation
-from docgen.lifecycles.plan import CAMPAIGN, NUMBER, THE_PLAN
+from docgen.lifecycles.plan import CAMPAIGN, NUMBER, THE_PLAN, on
+from docgen.lifecycles.trainee_events import (
+    ABSENT,
+    ACCEPTED,
+    CITY_CUT_OFF,
+    COMPLETED,
+    COUNTY_APPROVED,
+    ENDS,
+    ENROLLED,
+    FOLLOWING_UP,
+    FROZEN,
+    IN_CLASS,
+    IN_TRAINING,
+    LEAVE,
+    NOMINATED,
+    OFFERED,
+    OTHER_CLASS,
+    PERSON,
+    RESTRICTION,
+    RETURNED,
+    SELECTED,
+    STARTS,
+    SUBMITTED,
+    WAITLISTED,
+    WITHDRAWN,
+)
 from domain.decision import Event
 from domain.restriction_messages import (
     RestrictionImposed,
@@ -17,36 +41,20 @@ from domain.restriction_messages import (
 from domain.restriction_state import fold as fold_restriction
 from domain.seat_rules import offers_end
 from domain.trainee_context import Facts
-from domain.trainee_correction_messages import NominationFrozen
 from domain.trainee_messages import (
     AbsenceExcused,
-    AttendanceConfirmed,
     ExcuseWindowClosed,
-    LeaveRequested,
-    NominationApproved,
     NominationRejected,
-    NominationReturned,
-    NominationWithdrawn,
-    NoShowRecorded,
-    TraineeEnrolled,
-    TraineeNominated,
-    TraineeRegistered,
 )
 from domain.trainee_outcome_messages import (
-    FollowUpAssigned,
     FollowUpLapsed,
     FollowUpOverdue,
-    FollowUpSubmitted,
     TraineeDismissed,
-    TrainingCompleted,
     TrainingNotCompleted,
 )
 from domain.trainee_seat_messages import (
     ImpersonationReported,
-    SeatOfferAccepted,
-    SeatOffered,
     SubstituteNamed,
-    TraineeWaitlisted,
 )
 from domain.training_class import (
     CheckInConfirmed,
@@ -59,18 +67,6 @@ from domain.training_class import (
 )
 from domain.training_class import fold as fold_class
 from domain.training_class_state import TrainingClass
-
-PERSON: Final = UUID("00000000-0000-7000-8000-000000000001")
-CLASS: Final = "zz22-c-h001-01"
-OTHER_CLASS: Final = "zz22-c-h001-02"
-RESTRICTION: Final = f"{NUMBER}-r1"
-STARTS, ENDS = date(2022, 10, 10), date(2022, 10, 16)
-
-
-def on(month: int, day: int, hour: int = 2) -> datetime:
-    """An instant of 2022; 2 o'clock UTC is 10 in Zhengzhou, and 16 o'clock is 24:00."""
-    return datetime(2022, month, day, hour, tzinfo=UTC)
-
 
 PLANNED = ClassPlanned(
     campaign=CAMPAIGN,
@@ -109,49 +105,9 @@ POSTPONED = a_class(
     )
 )
 MOVED = a_class(ClassMoved(by="host:h001", reason="repairs", place="2 号楼"))
-NOMINATED = TraineeNominated(
-    campaign=CAMPAIGN,
-    project_type="gp5",
-    county="410181",
-    school="410181-s01",
-    person=PERSON,
-    stage="primary",
-    subject="chinese",
-    position="teacher",
-    rural=False,
-    years_of_service=5,
-    submitted_at=on(8, 26),
-    deadline=THE_PLAN.selection_deadline("county"),
-)
-RETURNED = NominationReturned(level="county", by="county:410181", reason="the subject is missing", seat_freed=False)
-WAITLISTED = TraineeWaitlisted(by="county:410181", rank=1, until=offers_end(THE_PLAN, "gp5"))
-OFFERED = SeatOffered(until=on(9, 11))
-ACCEPTED = SeatOfferAccepted(by="school:410181-s01", deadline=offers_end(THE_PLAN, "gp5"))
-CITY_CUT_OFF = THE_PLAN.selection_deadline("city")
-COUNTY_APPROVED = NominationApproved(level="county", by="county:410181", deadline=CITY_CUT_OFF)
-FROZEN = NominationFrozen(until=date(2025, 9, 1))
-ENROLLED = TraineeEnrolled(training_class=CLASS, host="h001", starts=STARTS, ends=ENDS, confirm_by=on(10, 6, 16))
-SELECTED = (NOMINATED, COUNTY_APPROVED, NominationApproved(level="city", by="bureau:zzedu", host="h001"))
-CONFIRMED = (*SELECTED, ENROLLED, AttendanceConfirmed(by="school:410181-s01"))
-IN_TRAINING = (*CONFIRMED, TraineeRegistered(by="host:h001", registered_at=on(10, 10)))
+MISSING = (*IN_CLASS, ABSENT)
 NO_TASK = (NOMINATED.model_copy(update={"project_type": "sp4"}), *IN_TRAINING[1:])
-LEAVE = LeaveRequested(
-    leave=1, by="school:410181-s01", first_day=date(2022, 10, 13), last_day=date(2022, 10, 13), reason="family"
-)
-ABSENT = (*CONFIRMED, NoShowRecorded(check_in_confirmed_at=on(10, 10, 10), excuse_until=on(10, 17, 16)))
-COMPLETED = TrainingCompleted(
-    by="host:h001",
-    centralised_days=7,
-    online_days=0,
-    hours=50,
-    grade="good",
-    certificate=f"{NUMBER}-c1",
-    cycle="2021-2025",
-)
-FOLLOWING_UP = (*IN_TRAINING, COMPLETED, FollowUpAssigned(task="公开课", due=on(11, 15, 16)))
 OVERDUE = (*FOLLOWING_UP, FollowUpOverdue(last_date=on(11, 22, 16)))
-SUBMITTED = FollowUpSubmitted(by="school:410181-s01", evidence="lesson 7")
-WITHDRAWN = NominationWithdrawn(by="county:410181", reason="ill", seat_freed=True, place_freed=False)
 A_RESTRICTION = (
     RestrictionProposed(
         campaign=CAMPAIGN,
@@ -278,13 +234,13 @@ SITUATIONS: Final = (
     _at(9, 25, 2, (*SELECTED, ENROLLED, FROZEN), "已冻结", "frozen by a restriction", _with_class(MOVED)),
     _at(9, 25, 2, (*SELECTED, ENROLLED), "班次有变", "its class was changed", _with_class(MOVED)),
     _at(10, 10, 11, (*SELECTED, ENROLLED), "报到名单已确认", "the check-in list is confirmed", _with_class(CHECKED_IN)),
-    _at(10, 1, 2, CONFIRMED),
-    _at(10, 1, 2, CONFIRMED, "班次延期", "its class was postponed", _with_class(POSTPONED)),
+    _at(10, 1, 2, IN_CLASS),
+    _at(10, 1, 2, IN_CLASS, "班次延期", "its class was postponed", _with_class(POSTPONED)),
     _at(
         10,
         1,
         2,
-        CONFIRMED,
+        IN_CLASS,
         "班次取消",
         "its class was cancelled",
         _with_class(a_class(ClassCancelled(by="host:h001", reason="flood"))),
@@ -293,22 +249,22 @@ SITUATIONS: Final = (
         10,
         1,
         2,
-        CONFIRMED,
+        IN_CLASS,
         "班次并入他班",
         "its class was merged into another",
         replace(_with_class(a_class(ClassMerged(by="h", reason="few", into=OTHER_CLASS))), destination=a_class()),
     ),
-    _at(10, 1, 2, (*CONFIRMED, FROZEN), "已冻结", "frozen by a restriction", _with_class(MOVED)),
-    _at(10, 10, 2, CONFIRMED, "开班首日", "on the first day"),
+    _at(10, 1, 2, (*IN_CLASS, FROZEN), "已冻结", "frozen by a restriction", _with_class(MOVED)),
+    _at(10, 10, 2, IN_CLASS, "开班首日", "on the first day"),
     _at(
         10,
         10,
         2,
-        (*CONFIRMED, ImpersonationReported(by="host:h001", evidence="e")),
+        (*IN_CLASS, ImpersonationReported(by="host:h001", evidence="e")),
         "有人顶替",
         "somebody else turned up",
     ),
-    _at(10, 10, 11, CONFIRMED, "报到名单已确认", "the check-in list is confirmed", _with_class(CHECKED_IN)),
+    _at(10, 10, 11, IN_CLASS, "报到名单已确认", "the check-in list is confirmed", _with_class(CHECKED_IN)),
     _at(10, 12, 2, IN_TRAINING),
     _at(10, 12, 2, (*IN_TRAINING, LEAVE), "已请假", "leave was requested"),
     _at(10, 12, 2, IN_TRAINING, "班次有变", "its class was changed", _with_class(MOVED)),
@@ -323,10 +279,10 @@ SITUATIONS: Final = (
     ),
     _at(10, 16, 2, IN_TRAINING, "最后一天", "on the last day"),
     _at(10, 16, 2, NO_TASK, "最后一天,无跟踪任务", "on the last day, without a follow-up task"),
-    _at(10, 12, 2, ABSENT),
-    _at(10, 17, 16, ABSENT, "说明期满", "the excuse window has ended"),
-    _at(10, 18, 2, (*ABSENT, ExcuseWindowClosed(restriction=RESTRICTION)), "无正当理由", "unexcused"),
-    _at(10, 18, 2, (*ABSENT, AbsenceExcused(by="county:410181", reason="hospital", document="d"))),
+    _at(10, 12, 2, MISSING),
+    _at(10, 17, 16, MISSING, "说明期满", "the excuse window has ended"),
+    _at(10, 18, 2, (*MISSING, ExcuseWindowClosed(restriction=RESTRICTION)), "无正当理由", "unexcused"),
+    _at(10, 18, 2, (*MISSING, AbsenceExcused(by="county:410181", reason="hospital", document="d"))),
     _at(
         10,
         18,
@@ -342,8 +298,8 @@ SITUATIONS: Final = (
     *(
         _at(10, 18, 2, _without_task(*before), "无跟踪任务", "without a follow-up task")
         for before in (
-            ABSENT,
-            (*ABSENT, AbsenceExcused(by="county:410181", reason="hospital", document="d")),
+            MISSING,
+            (*MISSING, AbsenceExcused(by="county:410181", reason="hospital", document="d")),
             (*IN_TRAINING, TraineeDismissed(by="host:h001", reason="r", evidence="e", restriction=RESTRICTION)),
             (
                 *IN_TRAINING,
@@ -365,7 +321,7 @@ SITUATIONS: Final = (
         10,
         2,
         (
-            *CONFIRMED,
+            *IN_CLASS,
             SubstituteNamed(by="county:410181", substitute="zz22-410181-00002", reason="ill"),
             WITHDRAWN.model_copy(update={"seat_freed": False, "place_freed": True}),
         ),

@@ -5,8 +5,8 @@ from datetime import date
 from typing import Final
 
 from docgen.lifecycles.exploring import Label, Lifecycle, Situation, attempts_of, phase_of
-from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN
-from docgen.lifecycles.trainee_situations import CLASS, OTHER_CLASS, on
+from docgen.lifecycles.plan import ACTORS, CAMPAIGN, THE_PLAN, on
+from docgen.lifecycles.trainee_events import CLASS, OTHER_CLASS
 from domain import training_class
 from domain.decision import Command, Event
 from domain.training_class import (

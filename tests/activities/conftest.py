@@ -2,9 +2,16 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from tests.activities.post_office import PostOffice, open_post_office
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """A database with the schema of this release."""
+    return migrated_url
 
 
 @pytest_asyncio.fixture

@@ -22,7 +22,6 @@ from clock import SystemClock
 from ledger.store import Ledger
 from ledger.types import Append, Appended, NewEvent, OutboxEntry, StreamWrite
 from ledger.vault import Vault
-from migrations import migrate
 from secrets_box import SecretsBox, open_secret, seal_secret
 from simulator.receivers import Faults, MailReceiver, WebhookReceiver
 from workflows.messages import BatchResult, DeliverBatch
@@ -147,8 +146,7 @@ class PostOffice:
 
 @asynccontextmanager
 async def open_post_office(database_url: str, faults: Faults | None = None) -> AsyncIterator[PostOffice]:
-    """Everything started on an empty database, and stopped again."""
-    await migrate(database_url)
+    """Everything started on a database with the schema and nothing else, and stopped again."""
     webhooks, mails = WebhookReceiver(faults), MailReceiver()
     await webhooks.start()
     await mails.start()

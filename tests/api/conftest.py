@@ -11,7 +11,6 @@ from temporalio.client import Client
 
 from api.draining import Drainer
 from domain.plan import Plan, Training
-from migrations import migrate
 from tests.api.front_door import (
     API,
     open_campaign,
@@ -23,10 +22,15 @@ from tests.api.front_door import (
 )
 
 
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """A database with the schema of this release."""
+    return migrated_url
+
+
 @pytest_asyncio.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
     """The API without Temporal, on real time. The plan is adopted; no campaign is open."""
-    await migrate(database_url)
     plan = own_plan()
     async with running(settings_for(database_url, tmp_path), plan) as api:
         await api.services.plans.adopt(plan)

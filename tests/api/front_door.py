@@ -27,7 +27,6 @@ from api.services import Services
 from clock import CACHE_S, create_demo_clock
 from domain.institution import InstitutionRegistered
 from domain.plan import Plan
-from migrations import migrate
 from projections.engine import Projector
 from settings import Settings
 from tests.api.described import check_described
@@ -205,8 +204,9 @@ async def running(settings: Settings, plan: Plan) -> AsyncIterator[API]:
 async def prepared(
     database_url: str, state_dir: Path, temporal_address: str, plan: Plan | None = None
 ) -> AsyncIterator[API]:
-    """The API with a demo clock that stands at the first morning, and a task queue of its own for a worker."""
-    await migrate(database_url)
+    """The API on a migrated database, with a demo clock that stands at the first morning, and a task queue of its own
+    for a worker.
+    """
     connection = await asyncpg.connect(database_url)
     await create_demo_clock(connection, FIRST_MOMENT, DAYS_PER_SECOND)
     # Earlier restrictions have no prefix of their own, and tests share one Temporal server.

@@ -12,7 +12,7 @@ from ledger.types import NewEvent
 from tests.api.front_door import API, COUNTY, SCHOOL
 from tests.api.nominations import nominated
 from tests.projections.histories import append, as_new
-from tests.projections.histories import nominated as event_nominated
+from tests.projections.trainee_lives import nominated as event_nominated
 from tests.test_evolution import NEWER, upgrade
 
 BOOK_TABLES = ("events", "commands", "outbox", "streams")

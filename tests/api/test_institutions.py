@@ -127,6 +127,22 @@ async def test_a_forgotten_request_for_a_key_never_shows_a_key_that_does_not_wor
     assert (await api.http.get("/v1/clock", headers=headers)).status_code == 200
 
 
+async def test_a_closed_school_gets_no_key_and_takes_over_from_nobody(api: API) -> None:
+    closed, successor = "410181-s02", "410181-s03"
+    for number in (2, 3):
+        assert (await api.post(COUNTY, "/v1/institutions", school(number) | {"email": "s@example.invalid"})).is_success
+    body = {"successor": successor, "document": "文件 3"}
+    assert (await api.post(COUNTY, f"/v1/institutions/{closed}/close", body)).status_code == 200
+    for organisation in (COUNTY, BUREAU):
+        refused = await api.post(organisation, f"/v1/institutions/{closed}/keys", {})
+        assert (refused.status_code, api.problem(refused)) == (409, "school-closed"), "it would take part again"
+    into_closed = await api.post(COUNTY, f"/v1/institutions/{SCHOOL}/close", body | {"successor": closed})
+    assert (into_closed.status_code, api.problem(into_closed)) == (409, "school-closed")
+    assert into_closed.json()["errors"][0]["pointer"] == "/successor"
+    into_itself = await api.post(COUNTY, f"/v1/institutions/{SCHOOL}/close", body | {"successor": SCHOOL})
+    assert (into_itself.status_code, api.problem(into_itself)) == (422, "school-of-another-county")
+
+
 AUDIT_OFFICE = {
     "id": "audit-province", "kind": "auditor", "name_zh": "河南省审计厅", "email": "audit@example.invalid"
 }  # fmt: skip

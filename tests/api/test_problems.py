@@ -155,8 +155,8 @@ async def test_without_a_database_a_request_says_what_to_do(tmp_path: Path) -> N
         assert (await http.get("/docs")).status_code == 200
 
 
-async def test_without_a_schema_a_request_says_what_to_do(database_url: str, tmp_path: Path) -> None:
-    app = create_app(settings_for(database_url, tmp_path))
+async def test_without_a_schema_a_request_says_what_to_do(empty_url: str, tmp_path: Path) -> None:
+    app = create_app(settings_for(empty_url, tmp_path))
     headers = {"Authorization": f"Bearer xj_{'0' * 16}_{'a' * 32}"}
     async with (
         app.router.lifespan_context(app),

@@ -13,7 +13,6 @@ import pytest_asyncio
 
 from api.problems import Problem
 from api.rate_limits import HAND_S, IDLE_S, MAX_HAND, Limit, RateLimits
-from migrations import migrate
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, new_key, own_plan, running, settings_for
 
 SLOW = 60
@@ -23,7 +22,6 @@ KEY = secrets.token_bytes(32)
 @pytest_asyncio.fixture
 async def limited(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
     """The API with a bucket of 5 requests, and of 3 failures, that fill very slowly."""
-    await migrate(database_url)
     settings = settings_for(
         database_url, tmp_path, rate_limit_per_minute=1, rate_limit_burst=5, failed_sign_ins_per_minute=3
     )
@@ -33,7 +31,6 @@ async def limited(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
 
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    await migrate(database_url)
     async with asyncpg.create_pool(database_url, min_size=1, max_size=8) as pool:
         yield pool
 

@@ -98,7 +98,6 @@ READS_OF_ALL: Final = {
     ("person_records", "persons.page"): "scope people:read is the bureau's",
     ("accounts", "institutions.successor_of"): "of the organisation that signs in",
     ("nominations", "institutions.successor_of"): "of a school that the caller nominates for",
-    ("school_closures", "institutions.successor_of"): "of a school that the caller was let close",
     ("quotas", "trainees.waiting"): "of a line that the viewer was let see",
     ("waiting", "trainees.waiting"): "for one place: of a nomination that the caller was let see",
     ("training_days", "training_days.page"): "scope training-days:read is the bureau's",

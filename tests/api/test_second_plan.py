@@ -13,7 +13,6 @@ import pytest_asyncio
 from temporalio.client import Client
 
 from clock import create_demo_clock
-from migrations import migrate
 from tests.api.front_door import API, DAYS_PER_SECOND, new_key, running, settings_for, working
 from tests.api.nominations import identity_number
 from tests.domain.test_second_plan import luoyang
@@ -28,7 +27,6 @@ async def luoyang_stack(
     database_url: str, tmp_path: Path, temporal_dev_server: str, temporal_client: Client
 ) -> AsyncIterator[API]:
     """The whole system on the second plan, on the first morning of its campaign."""
-    await migrate(database_url)
     connection = await asyncpg.connect(database_url)
     await create_demo_clock(connection, datetime(2024, 3, 5, 2, tzinfo=UTC), DAYS_PER_SECOND)
     await connection.close()

@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from api.oidc import KEYS_PAUSE_S, KEYS_S
 from api.sessions import CACHE_S
 from database import operator_pool
-from migrations import migrate
 from services.accounts import add_account
 from tests.api.front_door import API, BUREAU, COUNTY, SCHOOL, own_plan, running, settings_for
 from tests.api.providers import CLIENT, SECRET, LyingProvider, lying_provider, real_provider
@@ -36,7 +35,6 @@ STAFF = [
 
 @asynccontextmanager
 async def signing_in(database_url: str, state_dir: Path, issuer: str = "", **changes: Any) -> AsyncIterator[API]:
-    await migrate(database_url)
     settings = settings_for(
         database_url,
         state_dir,

@@ -9,7 +9,6 @@ from playwright.async_api import async_playwright
 from api.app import create_app
 from database import operator_pool
 from embedded.child_processes import LOOPBACK, free_port
-from migrations import migrate
 from services.accounts import add_account
 from tests.api.front_door import COUNTY, own_plan, running, settings_for
 from tests.api.providers import CLIENT, SECRET, lying_provider
@@ -21,7 +20,6 @@ PASSWORD = "a long enough password"
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 async def test_a_browser_signs_in_and_out(database_url: str, tmp_path: Path) -> None:
-    await migrate(database_url)
     port = free_port()
     origin = f"http://{LOOPBACK}:{port}"
     async with lying_provider() as provider:

@@ -18,7 +18,6 @@ from ledger.verify import verify
 from ledger.witness import Request
 from ledger.witnessing import Witnessing, cosigned_file, sizes_held
 from ledger_trust import public_key_text
-from migrations import migrate
 from tests.api.front_door import API, own_plan, running, settings_for
 from tests.ledger.appends import BOOK, fill
 
@@ -31,7 +30,6 @@ PLAIN = {"Content-Type": "text/plain"}
 @pytest_asyncio.fixture
 async def bureau(database_url: str, tmp_path: Path) -> AsyncIterator[API]:
     """An instance that is a witness of the county's ledger."""
-    await migrate(database_url)
     settings = settings_for(
         database_url,
         tmp_path / "bureau",

@@ -15,7 +15,6 @@ from cli import app
 from command_line.exit_codes import MISUSED, OK, REFUSED
 from event_schemas import SCHEMAS
 from ledger.store import Ledger
-from migrations import migrate
 from settings import Settings, variable_of
 from tests.api.front_door import API, COUNTY, own_plan, running, settings_for
 
@@ -25,7 +24,6 @@ PASSWORD, OTHER = "a long enough password", "another long password"
 @pytest_asyncio.fixture
 async def api(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> API:
     """The organisations exist; the command finds the same settings in its environment."""
-    await migrate(database_url)
     settings = settings_for(database_url, tmp_path)
     for field in ("database_url", "master_key", "index_key", "signing_key", "link_key"):
         monkeypatch.setenv(variable_of(field), getattr(settings, field).get_secret_value())

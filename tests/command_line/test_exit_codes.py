@@ -24,7 +24,6 @@ from ledger.errors import LedgerError, LedgerUnavailable
 from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.vault import Vault
-from migrations import migrate
 from tests.ledger.appends import append, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +39,6 @@ Run = Callable[..., Awaitable[Result]]
 @pytest_asyncio.fixture
 async def xunji(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
     """Run `xunji ledger …` on a database whose book has three sealed events and is exported to `tmp_path/export`."""
-    await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name, key in KEYS.items():
         monkeypatch.setenv(f"XUNJI_{name}_KEY", base64.b64encode(key).decode())

@@ -24,7 +24,6 @@ from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.types import NewEvent, StreamWrite
 from ledger.vault import Vault
-from migrations import migrate
 from projections.engine import Projector
 from tests.ledger.appends import append, write
 
@@ -36,7 +35,6 @@ Run = Callable[..., Awaitable[Result]]
 @pytest_asyncio.fixture
 async def xunji(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
     """Run a command of `xunji` on a database whose book has three sealed events."""
-    await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", MASTER_KEY), ("INDEX", INDEX_KEY), ("LINK", INDEX_KEY)):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", base64.b64encode(key).decode())

@@ -21,7 +21,6 @@ from ledger.seal import Sealer, checkpoint_file, public_key_of
 from ledger.store import Ledger
 from ledger.witness import WitnessService
 from ledger_trust import public_key_text, witnessing_of
-from migrations import migrate
 from settings import load_settings
 from tests.ledger.appends import append, fill, write
 from tests.serving import served
@@ -38,7 +37,6 @@ def encoded(key: bytes) -> str:
 @pytest_asyncio.fixture
 async def xunji(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
     """Run a command of `xunji` on a database whose book has three events that nobody has sealed."""
-    await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name, key in (("SIGNING", SIGNING_KEY), ("MASTER", bytes(32)), ("INDEX", bytes(32)), ("LINK", bytes(32))):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", encoded(key))

@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from cli import app
 from ledger.store import Ledger
 from ledger.types import NewEvent
-from migrations import migrate
 from projections.database import LOCK_CLASS, REBUILD_LOCK
 from projections.engine import Projector
-from tests.projections import histories
-from tests.projections.histories import BOOK, append, record, world
+from tests.projections import trainee_lives
+from tests.projections.histories import BOOK, append, record
+from tests.projections.world import world
 
 Run = Callable[..., Awaitable[Result]]
 
@@ -28,14 +28,13 @@ async def pool(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator["asyncpg.Pool[Any]"]:
     """A database whose views hold a whole world and one nomination that was stopped by an unknown event."""
-    await migrate(database_url)
     monkeypatch.setenv("DATABASE_URL", database_url)
     for name in ("SIGNING", "MASTER", "INDEX", "LINK"):
         monkeypatch.setenv(f"XUNJI_{name}_KEY", "A" * 43 + "=")
     async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool, Ledger(pool) as ledger:
         await record(ledger, world())
         stream = "trainee/zz22-410182-00001"
-        await append(ledger, BOOK, stream, 0, histories.nominated("410182"))
+        await append(ledger, BOOK, stream, 0, trainee_lives.nominated("410182"))
         await append(ledger, BOOK, stream, 1, NewEvent("trainee.promoted", {}))
         projector = Projector(pool, ledger)
         await projector.catch_up()
@@ -110,7 +109,7 @@ async def test_parked_events_are_listed_and_released_by_command(xunji: Run, pool
 
 async def test_lag_is_told_in_events_and_seconds(xunji: Run, pool: "asyncpg.Pool[Any]") -> None:
     async with Ledger(pool) as ledger:
-        await append(ledger, BOOK, "trainee/zz22-410182-00002", 0, histories.nominated("410182", who=2))
+        await append(ledger, BOOK, "trainee/zz22-410182-00002", 0, trainee_lives.nominated("410182", who=2))
     told = await xunji("lag", "--json")
     assert told.exit_code == 1, "an event is parked"
     behind = {each["book"]: each for each in json.loads(told.stdout)}

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import IN_TRAINING
 from domain import attendance
 from domain.attendance import (
     AttendanceCorrected,
@@ -28,7 +30,7 @@ from domain.plan import Training
 from domain.trainee_outcome_messages import Complete, FollowUpAssigned, TrainingCompleted
 from domain.training_class_messages import Session
 from domain.training_class_state import TrainingClass
-from tests.domain.nominations import HOST, IN_TRAINING, NUMBER, a_class, nomination, on
+from tests.domain.nominations import HOST, a_class, nomination
 from tests.domain.test_trainee_changes import facts
 from tests.specification import the_plan
 

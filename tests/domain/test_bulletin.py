@@ -26,14 +26,14 @@ from domain.bulletin import (
 )
 from domain.decision import Event
 from domain.trainee_messages import EVENTS
-from tests.projections import histories
-from tests.projections.histories import LIVES
+from tests.projections import trainee_lives
+from tests.projections.trainee_lives import LIVES
 
 SEATS = (AssignedSeats("410181", 20, 22), AssignedSeats("410181", 10, 8), AssignedSeats("zznu", 4, 4))
 
 
 def cases(*lives: str, county: str = "410181") -> list[CaseRecord]:
-    found = [case_record(histories.trainee(number, life, county).events) for number, life in enumerate(lives)]
+    found = [case_record(trainee_lives.trainee(number, life, county).events) for number, life in enumerate(lives)]
     return [each for each in found if each is not None]
 
 
@@ -247,6 +247,6 @@ def total(rows: Iterable[BulletinRow], name: str) -> int:
 
 
 def test_what_happens_after_the_end_of_a_case_does_not_count_it_twice() -> None:
-    events: list[Event] = list(histories.trainee(1, "closed").events)
+    events: list[Event] = list(trainee_lives.trainee(1, "closed").events)
     once = case_record(events)
-    assert once == case_record([*events, histories.COMPLETED])
+    assert once == case_record([*events, trainee_lives.COMPLETED])

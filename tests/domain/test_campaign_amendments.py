@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER
+from docgen.lifecycles.trainee_events import NOMINATED
 from domain import campaign, trainee
 from domain.calendar import local_instant, off_holidays
 from domain.campaign import (
@@ -32,7 +34,7 @@ from domain.seat_rules import SeatRules, offers_end
 from domain.trainee_context import Facts as TraineeFacts
 from domain.trainee_messages import Approve, Lapse, NominationApproved, NominationRejected, TraineeNominated
 from domain.trainee_state import fold as fold_trainee
-from tests.domain.nominations import NOMINATED, NOMINATION, NUMBER
+from tests.domain.nominations import NOMINATION
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import CLASS, NOMINATED, SELECTED
 from domain import trainee
 from domain.calendar import start_of_day
 from domain.decision import Clear
@@ -18,7 +20,7 @@ from domain.refusals import WORDINGS
 from domain.trainee_context import Facts
 from domain.trainee_messages import Enroll, Nominate, TraineeEnrolled, TraineeNominated
 from domain.trainee_state import fold
-from tests.domain.nominations import CLASS, HOST, NOMINATED, NOMINATION, NUMBER, SCHOOL, SELECTED, a_class, on
+from tests.domain.nominations import HOST, NOMINATION, SCHOOL, a_class
 from tests.specification import Specification, specification, the_plan
 
 OTHER_RECORD = UUID("00000000-0000-7000-8000-000000000002")

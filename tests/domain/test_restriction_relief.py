@@ -6,6 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from docgen.lifecycles import trainee_events
+from docgen.lifecycles.plan import NUMBER as CASE
 from domain import restriction, trainee
 from domain.calendar import add_calendar_years
 from domain.decision import SYSTEM, Actor, Block, Clear, Event, Unblock
@@ -165,7 +167,7 @@ def test_case_36_a_nomination_in_flight_is_frozen_in_the_same_append_and_the_cou
 
 
 def test_case_36_a_frozen_nomination_stands_still_until_it_is_answered() -> None:
-    frozen = (*of_trainee.SELECTED[:2], NominationFrozen(until=date(2025, 11, 1)))
+    frozen = (*trainee_events.SELECTED[:2], NominationFrozen(until=date(2025, 11, 1)))
     given = of_trainee.nomination().given(*frozen)
     facts = of_trainee.facts()
     given.when(Approve(host="h001"), of_trainee.BUREAU, on(8, 29), facts).refused("nomination_frozen")
@@ -186,10 +188,10 @@ def test_case_36_a_frozen_nomination_stands_still_until_it_is_answered() -> None
 def test_case_36_a_frozen_nomination_still_follows_its_class_its_host_and_its_school() -> None:
     """Nobody comes back with these once it is resumed: it would go on in a class that is not held any more."""
     frozen = NominationFrozen(until=date(2025, 11, 1))
-    placed = of_trainee.nomination().given(*of_trainee.SELECTED, of_trainee.ENROLLED, frozen)
+    placed = of_trainee.nomination().given(*trainee_events.SELECTED, trainee_events.ENROLLED, frozen)
     cancelled = of_trainee.facts(training_class=of_trainee.a_class(phase="cancelled"))
     placed.when(FollowClass(), SYSTEM, on(9, 20), cancelled).then(PlaceLost)
-    selected = of_trainee.nomination().given(*of_trainee.SELECTED, frozen)
+    selected = of_trainee.nomination().given(*trainee_events.SELECTED, frozen)
     removed = replace(of_trainee.facts(), removed_hosts={"h001": "h004"})
     selected.when(ReassignHost(), SYSTEM, on(9, 20), removed).then(HostReassigned, NominationApproved)
     school = ChangeSchool(school="410181-s02", document="merger 2022-9")
@@ -231,7 +233,7 @@ def test_case_37_a_nomination_rests_on_the_waiver_and_uses_it_up() -> None:
     (part,) = decision.others
     assert (part.stream, part.expected_version) == (f"restriction/{NUMBER}", 5)
     used = part.events[0]
-    assert isinstance(used, WaiverUsed) and used.trainee == of_trainee.NUMBER
+    assert isinstance(used, WaiverUsed) and used.trainee == CASE
     assert not any(isinstance(each, Clear) for each in decision.claims)
     nominated = decision.events[0]
     assert isinstance(nominated, TraineeNominated) and nominated.waiver == NUMBER
@@ -279,13 +281,13 @@ def test_case_74_a_waiver_of_a_restriction_under_a_joined_record_serves_as_well(
 
 
 def test_case_37_a_frozen_nomination_goes_on_on_a_waiver() -> None:
-    frozen = of_trainee.nomination().given(of_trainee.NOMINATED, NominationFrozen(until=date(2025, 11, 1)))
+    frozen = of_trainee.nomination().given(trainee_events.NOMINATED, NominationFrozen(until=date(2025, 11, 1)))
     resume = Resume(waiver=NUMBER)
     decision = frozen.when(resume, of_trainee.BUREAU, on(8, 27), waived_facts(WAIVED)).then(NominationResumed)
     assert isinstance(decision.others[0].events[0], WaiverUsed)
     state = fold_trainee((*frozen.events, *decision.events))
     assert state is not None and state.frozen_until is None
-    of_trainee.nomination().given(of_trainee.NOMINATED).when(
+    of_trainee.nomination().given(trainee_events.NOMINATED).when(
         resume, of_trainee.BUREAU, on(8, 27), waived_facts(WAIVED)
     ).refused("not_frozen")
 
@@ -305,7 +307,7 @@ def test_case_38_reversed_means_eligible_again_and_everybody_is_told() -> None:
 
 
 def test_a_frozen_nomination_goes_on_without_a_waiver_when_nothing_bars_any_more() -> None:
-    frozen = of_trainee.nomination().given(of_trainee.NOMINATED, NominationFrozen(until=date(2025, 11, 1)))
+    frozen = of_trainee.nomination().given(trainee_events.NOMINATED, NominationFrozen(until=date(2025, 11, 1)))
     barred = waived_facts(restriction=None, barred_otherwise=date(2025, 11, 1))
     frozen.when(Resume(), of_trainee.BUREAU, on(8, 27), barred).refused("restricted_until")
     free = waived_facts(restriction=None)

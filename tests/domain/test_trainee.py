@@ -2,6 +2,8 @@
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import CLASS, IN_TRAINING, PERSON
 from domain import trainee
 from domain.decision import Decision, Refusal
 from domain.trainee_messages import (
@@ -10,20 +12,7 @@ from domain.trainee_messages import (
     Approve,
 )
 from domain.trainee_state import case_of, fold
-from tests.domain.nominations import (
-    ACTORS,
-    CLASS,
-    COUNTY,
-    EXAMPLES,
-    HISTORIES,
-    IN_TRAINING,
-    NUMBER,
-    PERSON,
-    a_class,
-    facts,
-    nomination,
-    on,
-)
+from tests.domain.nominations import ACTORS, COUNTY, EXAMPLES, HISTORIES, a_class, facts, nomination
 
 
 def test_a_case_that_does_not_exist_takes_only_its_nomination() -> None:

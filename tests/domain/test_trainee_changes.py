@@ -5,6 +5,8 @@ from datetime import date
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import CLASS, CONFIRMED, ENDS, ENROLLED, IN_TRAINING, PERSON, SELECTED, STARTS
 from domain.decision import SYSTEM, Count, Decision
 from domain.history import History, TrainingRecord
 from domain.plan import Training
@@ -36,22 +38,7 @@ from domain.trainee_outcome_messages import (
 )
 from domain.trainee_state import Trainee, fold
 from domain.training_class_state import SplitOff, TrainingClass
-from tests.domain.nominations import (
-    CLASS,
-    CONFIRMED,
-    ENDS,
-    ENROLLED,
-    HOST,
-    IN_TRAINING,
-    NUMBER,
-    PERSON,
-    SCHOOL,
-    SELECTED,
-    STARTS,
-    a_class,
-    nomination,
-    on,
-)
+from tests.domain.nominations import HOST, SCHOOL, a_class, nomination
 from tests.specification import Specification, the_plan
 
 OTHER = "zz22-c-h001-02"

@@ -5,6 +5,8 @@ from datetime import date
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import ABSENT, CONFIRMED, ENDS, ENROLLED, IN_TRAINING, SELECTED
 from domain import restriction_state
 from domain.decision import Decision, Take, Unblock
 from domain.restriction_messages import (
@@ -37,23 +39,7 @@ from domain.trainee_outcome_messages import (
 )
 from domain.trainee_state import fold
 from domain.training_days import DaysCredited, DaysReversed
-from tests.domain.nominations import (
-    ABSENT,
-    BUREAU,
-    CONFIRMED,
-    COUNTY,
-    ENDS,
-    ENROLLED,
-    HISTORIES,
-    HOST,
-    IN_TRAINING,
-    NUMBER,
-    OTHER_HOST,
-    SELECTED,
-    facts,
-    nomination,
-    on,
-)
+from tests.domain.nominations import BUREAU, COUNTY, HISTORIES, HOST, OTHER_HOST, facts, nomination
 from tests.domain.test_restriction import OBJECTED, PROPOSED, SERVED, WINDOW_CLOSED
 from tests.specification import the_plan
 

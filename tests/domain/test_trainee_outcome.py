@@ -3,6 +3,17 @@
 import pytest
 from pydantic import ValidationError
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import (
+    ABSENT,
+    CONFIRMED,
+    ENROLLED,
+    FOLLOWING_UP,
+    IN_TRAINING,
+    NOMINATED,
+    SELECTED,
+    SUBMITTED,
+)
 from domain.decision import SYSTEM, Take
 from domain.trainee_messages import (
     PassDeadline,
@@ -23,23 +34,7 @@ from domain.trainee_outcome_messages import (
     TrainingNotCompleted,
 )
 from domain.trainee_state import fold
-from tests.domain.nominations import (
-    ABSENT,
-    CONFIRMED,
-    ENROLLED,
-    FOLLOWING_UP,
-    HOST,
-    IN_TRAINING,
-    NOMINATED,
-    NUMBER,
-    SCHOOL,
-    SELECTED,
-    SUBMITTED,
-    assert_restriction_proposed,
-    facts,
-    nomination,
-    on,
-)
+from tests.domain.nominations import HOST, SCHOOL, assert_restriction_proposed, facts, nomination
 
 
 def test_dismissal_proposes_a_restriction_in_the_same_append() -> None:

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import COUNTY_APPROVED, IN_TRAINING, NOMINATED, PERSON
 from domain import trainee
 from domain.decision import Count, Release
 from domain.person import PersonCorrected
@@ -11,21 +13,7 @@ from domain.trainee_context import Facts
 from domain.trainee_messages import Approve, Nominate, NominationApproved, NominationRejected, TraineeNominated
 from domain.trainee_review_messages import ChangeSchool, Finding, IdentityReviewed, ReviewIdentity, SchoolChanged
 from domain.trainee_state import case_of, fold
-from tests.domain.nominations import (
-    BUREAU,
-    COUNTY,
-    COUNTY_APPROVED,
-    IN_TRAINING,
-    NOMINATED,
-    NOMINATION,
-    NUMBER,
-    OTHER_COUNTY,
-    PERSON,
-    SCHOOL,
-    SEAT,
-    facts,
-    on,
-)
+from tests.domain.nominations import BUREAU, COUNTY, NOMINATION, OTHER_COUNTY, SCHOOL, SEAT, facts
 from tests.specification import Specification, specification, the_plan
 
 HELD = NOMINATED.model_copy(update={"identity_review": True, "sealed": "v1.given"})

@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import CLASS, COUNTY_APPROVED, ENROLLED, NOMINATED, PERSON, SELECTED
 from domain.decision import SYSTEM, Actor, Clear, Count, Event, Release, Take
 from domain.trainee_messages import (
     Approve,
@@ -20,24 +22,7 @@ from domain.trainee_messages import (
     Withdraw,
 )
 from domain.trainee_state import case_of, fold
-from tests.domain.nominations import (
-    BUREAU,
-    CLASS,
-    COUNTY,
-    COUNTY_APPROVED,
-    ENROLLED,
-    NOMINATED,
-    NOMINATION,
-    NUMBER,
-    OTHER_COUNTY,
-    PERSON,
-    SCHOOL,
-    SEAT,
-    SELECTED,
-    facts,
-    nomination,
-    on,
-)
+from tests.domain.nominations import BUREAU, COUNTY, NOMINATION, OTHER_COUNTY, SCHOOL, SEAT, facts, nomination
 from tests.specification import the_plan
 
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import CLASS, CONFIRMED, ENDS, ENROLLED, PERSON, SELECTED, STARTS
 from domain import calendar, trainee
 from domain.bulletin import AssignedSeats, case_record, county_rows
 from domain.decision import SYSTEM, Actor, Clear, Count, Event, Release, Start, Take
@@ -33,21 +35,7 @@ from domain.trainee_seat_messages import (
 )
 from domain.trainee_state import Trainee, case_of, fold
 from domain.trainee_substitution import substitute_cut_off
-from tests.domain.nominations import (
-    BUREAU,
-    CLASS,
-    CONFIRMED,
-    COUNTY,
-    ENDS,
-    ENROLLED,
-    HOST,
-    NUMBER,
-    PERSON,
-    SCHOOL,
-    SELECTED,
-    STARTS,
-    on,
-)
+from tests.domain.nominations import BUREAU, COUNTY, HOST, SCHOOL
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()

@@ -4,6 +4,8 @@ from datetime import date
 
 import pytest
 
+from docgen.lifecycles.plan import on
+from docgen.lifecycles.trainee_events import ABSENT, CLASS, CONFIRMED, ENROLLED, IN_TRAINING, PERSON, SELECTED
 from domain.decision import SYSTEM, Count
 from domain.trainee_messages import (
     AbsenceExcused,
@@ -31,22 +33,14 @@ from domain.trainee_messages import (
 )
 from domain.training_class import TrainingClass
 from tests.domain.nominations import (
-    ABSENT,
-    CLASS,
-    CONFIRMED,
     COUNTY,
-    ENROLLED,
     HOST,
-    IN_TRAINING,
     OTHER_HOST,
-    PERSON,
     SCHOOL,
-    SELECTED,
     a_class,
     assert_restriction_proposed,
     facts,
     nomination,
-    on,
 )
 
 

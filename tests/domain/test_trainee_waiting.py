@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from docgen.lifecycles.plan import NUMBER, on
+from docgen.lifecycles.trainee_events import NOMINATED, PERSON
 from domain import trainee
 from domain.decision import SYSTEM, Count, Event, Release, Start
 from domain.history import Grounds
@@ -32,7 +34,7 @@ from domain.trainee_seat_messages import (
     Waitlist,
 )
 from domain.trainee_state import Trainee, case_of, fold
-from tests.domain.nominations import BUREAU, COUNTY, NOMINATED, NUMBER, PERSON, SCHOOL, on
+from tests.domain.nominations import BUREAU, COUNTY, SCHOOL
 from tests.specification import Specification, specification, the_plan
 
 PLAN = the_plan()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docgen.lifecycles.plan import on
 from domain import training_days
 from domain.certificate import certificates
 from domain.decision import Event
@@ -21,7 +22,6 @@ from domain.trainee_correction_messages import CertificateReissued, CertificateR
 from domain.trainee_messages import TraineeEnrolled
 from domain.trainee_outcome_messages import TrainingCompleted
 from domain.training_days import DaysCredited, DaysReversed, TrainingDays, fold
-from tests.domain.nominations import on
 from tests.specification import the_plan
 
 PERSON = UUID("00000000-0000-7000-8000-000000000001")

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from tests.activities.conftest import office
-from tests.api.conftest import stack
+from tests.api.conftest import database_url, stack
 from tests.api.front_door import API
 from tests.serving import served
 
-__all__ = ["address", "office", "stack"]
+__all__ = ["address", "database_url", "office", "stack"]
 
 
 @pytest_asyncio.fixture

@@ -16,6 +16,7 @@ from clock import DemoClock, advance_cap, create_demo_clock
 from domain.calendar import local_instant
 from domain.quiet_hours import QuietHours
 from ledger.types import NewEvent, StreamWrite
+from migrations import migrate
 from temporal_client import data_converter
 from tests.activities.post_office import PostOffice, open_post_office
 from tests.histories.stage import Servers
@@ -47,6 +48,7 @@ class Post:
 @asynccontextmanager
 async def post(database_url: str, client: Client) -> AsyncIterator[Post]:
     """Everything that a mailbox needs."""
+    await migrate(database_url)
     async with open_post_office(database_url) as office:
         worker = Worker(
             client,

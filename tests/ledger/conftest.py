@@ -1,22 +1,20 @@
 """A migrated database, a pool on it, and a ledger."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from embedded.postgres import EmbeddedPostgres
 from ledger.archive import export_book
 from ledger.schema import migrate
 from ledger.seal import Sealer
 from ledger.store import Ledger
 from ledger.subscription import Subscription
 from ledger.types import RecordedEvent
+from tests.databases import Databases
 from tests.ledger.appends import BOOK, fill
 from tests.ledger.archives import EVENTS, KEY, ORIGIN, Pool
 from tests.ledger.readers import READER
@@ -28,10 +26,15 @@ POOL_SIZE = 24
 
 
 @pytest_asyncio.fixture
+async def database_url(databases: Databases) -> AsyncIterator[str]:
+    """A database with the ledger's schema and nothing else."""
+    async with databases.one(migrate) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
     async with asyncpg.create_pool(database_url, min_size=1, max_size=POOL_SIZE) as pool:
-        async with pool.acquire() as connection:
-            await migrate(connection)
         yield pool
 
 
@@ -48,19 +51,10 @@ async def ledger(pool: "asyncpg.Pool[Any]") -> AsyncIterator[Ledger]:
 
 
 @pytest_asyncio.fixture
-async def other_pool(postgres: EmbeddedPostgres) -> AsyncIterator["Pool[Any]"]:
+async def other_pool(databases: Databases) -> AsyncIterator["Pool[Any]"]:
     """A second, migrated and empty database."""
-    name = f"test_{os.getpid()}_{uuid4().hex}"
-    administrator = await asyncpg.connect(postgres.url("postgres"))
-    try:
-        await administrator.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
-        async with asyncpg.create_pool(postgres.url(name), min_size=1, max_size=8) as pool:
-            async with pool.acquire() as connection:
-                await migrate(connection)
-            yield pool
-        await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await administrator.close()
+    async with databases.one(migrate) as url, asyncpg.create_pool(url, min_size=1, max_size=8) as pool:
+        yield pool
 
 
 @pytest.fixture

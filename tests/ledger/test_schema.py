@@ -16,8 +16,8 @@ from tests.ledger.appends import BOOK, append, fill, write
 TABLES = {"books", "events", "streams", "commands", "counters", "holds", "blocks", "outbox", "checkpoints"}
 
 
-async def test_migrating_twice_and_at_once_changes_nothing(database_url: str) -> None:
-    async with asyncpg.create_pool(database_url, min_size=4, max_size=4) as pool:
+async def test_migrating_twice_and_at_once_changes_nothing(empty_url: str) -> None:
+    async with asyncpg.create_pool(empty_url, min_size=4, max_size=4) as pool:
 
         async def once() -> None:
             async with pool.acquire() as connection:

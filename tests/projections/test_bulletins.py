@@ -10,8 +10,9 @@ from domain.plan_outcomes import OutcomeRules
 from ledger.store import Ledger
 from projections import bulletins, trainees
 from projections.engine import Projector
-from tests.projections import histories
-from tests.projections.histories import BOOK, LIVES, Stream, record, trainee
+from tests.projections import campaign_lives, histories
+from tests.projections.histories import BOOK, Stream, record
+from tests.projections.trainee_lives import LIVES, trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -24,7 +25,7 @@ async def test_views_and_events_give_the_same_bulletins(
     cases = [trainee(number, life) for number, life in enumerate(LIVES, start=1)]
     cases += [trainee(100 + number, life, "410182", host="h002") for number, life in enumerate(LIVES, start=1)]
     quotas = [("gp1:410181", 30), ("gp2:410181", 5), ("gp1:410182", 20), ("gp1:zznu", 4)]
-    lines = [Stream(BOOK, f"quota/{line}", (histories.quota(line, seats),)) for line, seats in quotas]
+    lines = [Stream(BOOK, f"quota/{line}", (campaign_lives.quota(line, seats),)) for line, seats in quotas]
     await record(ledger, [*cases, *lines])
     await projector.catch_up()
 
@@ -49,10 +50,10 @@ async def test_a_campaign_without_cases_has_empty_bulletins(pool: Pool) -> None:
 async def test_a_first_version_stays_when_a_second_comes(pool: Pool, ledger: Ledger, projector: Projector) -> None:
     rows = tuple(BulletinRow(organisation="410181", assigned=30, selected=selected) for selected in (27, 28))
     events = [
-        histories.campaign_opened(),
-        histories.bulletin("counties", 1, rows[:1]),
-        histories.bulletin("hosts"),
-        histories.bulletin("counties", 2, rows[1:]),
+        campaign_lives.campaign_opened(),
+        campaign_lives.bulletin("counties", 1, rows[:1]),
+        campaign_lives.bulletin("hosts"),
+        campaign_lives.bulletin("counties", 2, rows[1:]),
     ]
     await record(ledger, [Stream(BOOK, f"campaign/{BOOK}", tuple(events))])
     await projector.catch_up()

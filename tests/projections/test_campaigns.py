@@ -7,7 +7,8 @@ import asyncpg
 from ledger.store import Ledger
 from projections import campaigns
 from projections.engine import Projector
-from tests.projections.histories import BOOK, CAMPAIGN_LIFE, Stream, campaign_opened, record
+from tests.projections.campaign_lives import CAMPAIGN_LIFE, campaign_opened
+from tests.projections.histories import BOOK, Stream, record
 from tests.specification import the_plan
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"

@@ -9,7 +9,8 @@ import pytest
 from ledger.store import Ledger
 from projections.checkpoints import Checkpoints, ViewBehind, status
 from projections.engine import Projector
-from tests.projections.histories import BOOK, append, nominated, record, trainee
+from tests.projections.histories import BOOK, append, record
+from tests.projections.trainee_lives import nominated, trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

@@ -8,7 +8,9 @@ from domain.decision import Actor
 from ledger.store import Ledger
 from projections import classes
 from projections.engine import Projector
-from tests.projections.histories import BOOK, CLASS_LIFE, Stream, class_planned, record, trainee
+from tests.projections.class_lives import CLASS_LIFE, class_planned
+from tests.projections.histories import BOOK, Stream, record
+from tests.projections.trainee_lives import trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

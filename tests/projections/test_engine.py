@@ -17,9 +17,11 @@ from projections.database import LOCK_CLASS
 from projections.engine import Projector
 from projections.hashing import state_hashes
 from projections.views import ALL_VIEWS
-from tests.projections import histories
-from tests.projections.histories import BOOK, append, record, trainee, world
+from tests.projections import histories, trainee_lives
+from tests.projections.histories import BOOK, append, record
 from tests.projections.running import running
+from tests.projections.trainee_lives import trainee
+from tests.projections.world import world
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -163,7 +165,7 @@ async def test_run_projects_what_is_recorded_meanwhile_until_it_is_stopped(
             sequence = await append(ledger, BOOK, stream.name, version, event)
             assert await projector.wait_for(BOOK, sequence) >= sequence
     assert await phases(pool) == {"zz22-410181-00001": "closed"}
-    await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, histories.nominated())
+    await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, trainee_lives.nominated())
     with pytest.raises(ViewBehind):
         await projector.wait_for(BOOK, len(stream.events) + 1, timeout_seconds=0.2)
 
@@ -176,14 +178,14 @@ async def test_only_one_process_projects_and_another_takes_over(
         standby = Projector(other_pool, ledger)
         async with AsyncExitStack() as second:
             async with running(projector):
-                await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, histories.nominated())
+                await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, trainee_lives.nominated())
                 await projector.wait_for(BOOK, 1)
                 await second.enter_async_context(running(standby))
                 # Where somebody else projects, catching up means waiting for him.
-                await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, histories.nominated(who=2))
+                await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, trainee_lives.nominated(who=2))
                 assert await standby.catch_up() == 0
                 assert await pool.fetchval(PROJECTING, LOCK_CLASS) == 1
-            await append(ledger, BOOK, "trainee/zz22-410181-00003", 0, histories.nominated(who=3))
+            await append(ledger, BOOK, "trainee/zz22-410181-00003", 0, trainee_lives.nominated(who=3))
             await standby.wait_for(BOOK, 3)
         assert await pool.fetchval(PROJECTING, LOCK_CLASS) == 0
     assert len(await phases(pool)) == 3
@@ -191,10 +193,10 @@ async def test_only_one_process_projects_and_another_takes_over(
 
 async def test_a_lost_connection_is_waited_out(pool: Pool, ledger: Ledger, projector: Projector) -> None:
     async with running(projector):
-        await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, histories.nominated())
+        await append(ledger, BOOK, "trainee/zz22-410181-00001", 0, trainee_lives.nominated())
         await projector.wait_for(BOOK, 1)
         assert await pool.fetchval(KILL_LEADER, LOCK_CLASS) == 1
-        await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, histories.nominated(who=2))
+        await append(ledger, BOOK, "trainee/zz22-410181-00002", 0, trainee_lives.nominated(who=2))
         await projector.wait_for(BOOK, 2)
     assert len(await phases(pool)) == 2
 

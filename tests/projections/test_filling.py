@@ -11,8 +11,10 @@ from projections import filling, rebuild
 from projections.checkpoints import parked
 from projections.engine import Projector
 from projections.hashing import state_hashes
-from tests.projections import histories
-from tests.projections.histories import BOOK, append, record, trainee, world
+from tests.projections import campaign_lives, class_lives, trainee_lives
+from tests.projections.histories import BOOK, append, record
+from tests.projections.trainee_lives import trainee
+from tests.projections.world import world
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 
@@ -21,16 +23,16 @@ async def poisoned(ledger: Ledger) -> None:
     """Every kind of stream, and every kind of poison among them."""
     await record(ledger, world())
     first = "trainee/zz22-410182-00099"
-    await append(ledger, BOOK, first, 0, histories.nominated("410182"))
+    await append(ledger, BOOK, first, 0, trainee_lives.nominated("410182"))
     await append(ledger, BOOK, first, 1, NewEvent("trainee.promoted", {}))
-    await append(ledger, BOOK, first, 2, histories.COUNTY_APPROVED)
-    await append(ledger, BOOK, "lesson/1", 0, histories.COUNTY_APPROVED, histories.CITY_APPROVED)
-    planned = histories.class_planned().model_copy(update={"place": "郑\x00州"})
+    await append(ledger, BOOK, first, 2, trainee_lives.COUNTY_APPROVED)
+    await append(ledger, BOOK, "lesson/1", 0, trainee_lives.COUNTY_APPROVED, trainee_lives.CITY_APPROVED)
+    planned = class_lives.class_planned().model_copy(update={"place": "郑\x00州"})
     await append(ledger, BOOK, "class/zz22-c-h001-99", 0, planned)
-    await append(ledger, BOOK, "class/zz22-c-h001-99", 1, *histories.CLASS_LIFE[:2])
-    await append(ledger, BOOK, "quota/gp3:410181", 0, histories.quota("gp3:410181", -1))
+    await append(ledger, BOOK, "class/zz22-c-h001-99", 1, *class_lives.CLASS_LIFE[:2])
+    await append(ledger, BOOK, "quota/gp3:410181", 0, campaign_lives.quota("gp3:410181", -1))
     known = await ledger.stream_version(BOOK, f"campaign/{BOOK}")
-    await append(ledger, BOOK, f"campaign/{BOOK}", known, histories.bulletin("hosts"))
+    await append(ledger, BOOK, f"campaign/{BOOK}", known, campaign_lives.bulletin("hosts"))
 
 
 async def told(pool: Pool) -> tuple[dict[str, str], list[tuple[Any, ...]], list[tuple[Any, ...]]]:

@@ -14,21 +14,17 @@ from domain.priority import places
 from ledger.store import Ledger
 from projections import history, persons, trainees_in_order
 from projections.engine import Projector
-from tests.projections.histories import (
-    BOOK,
+from tests.projections.histories import BOOK, append, person
+from tests.projections.register_lives import DAYS_LIFE
+from tests.projections.restriction_lives import IMPOSED, SERVED, proposed
+from tests.projections.trainee_lives import (
     CITY_APPROVED,
     COMPLETED,
     CONFIRMED,
     COUNTY_APPROVED,
-    DAYS_LIFE,
     ENROLLED,
-    IMPOSED,
     REGISTERED,
-    SERVED,
-    append,
     nominated,
-    person,
-    proposed,
 )
 from tests.specification import the_plan
 

@@ -9,7 +9,8 @@ from domain.decision import Actor
 from ledger.store import Ledger
 from projections import institutions
 from projections.engine import Projector
-from tests.projections.histories import INSTITUTION_LIFE, Stream, organisation, record
+from tests.projections.histories import Stream, record
+from tests.projections.register_lives import INSTITUTION_LIFE, organisation
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

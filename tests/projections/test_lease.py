@@ -14,8 +14,9 @@ from projections.advance import Applier
 from projections.database import AnyConnection
 from projections.engine import OtherDefinition, Projector
 from projections.lease import LeaseLost, take
-from tests.projections.histories import BOOK, append, nominated, record, trainee
+from tests.projections.histories import BOOK, append, record
 from tests.projections.running import running
+from tests.projections.trainee_lives import nominated, trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 TRAINEES = "SELECT count(*) FROM view.trainees"

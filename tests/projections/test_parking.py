@@ -14,8 +14,9 @@ from projections.checkpoints import parked
 from projections.engine import Projector
 from projections.parking import NotParked, Release, ReleaseRefused, release, release_all
 from projections.views import ALL_VIEWS, VIEWS_BY_KIND
-from tests.projections import histories
-from tests.projections.histories import BOOK, append, trainee
+from tests.projections import campaign_lives, trainee_lives
+from tests.projections.histories import BOOK, append
+from tests.projections.trainee_lives import trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 FIRST, SECOND = "trainee/zz22-410181-00001", "trainee/zz22-410181-00002"
@@ -26,9 +27,9 @@ PHASES = "SELECT number, phase FROM view.trainees ORDER BY 1"
 async def two_parked(ledger: Ledger, projector: Projector) -> None:
     """Two nominations stopped by an event that no view knows; events 2 and 3, and 5 and 6, are parked."""
     for stream, who in ((FIRST, 1), (SECOND, 2)):
-        await append(ledger, BOOK, stream, 0, histories.nominated(who=who))
+        await append(ledger, BOOK, stream, 0, trainee_lives.nominated(who=who))
         await append(ledger, BOOK, stream, 1, NewEvent("trainee.promoted", {}))
-        await append(ledger, BOOK, stream, 2, histories.COUNTY_APPROVED)
+        await append(ledger, BOOK, stream, 2, trainee_lives.COUNTY_APPROVED)
     await projector.catch_up()
 
 
@@ -93,7 +94,9 @@ async def test_all_are_released_or_those_of_one_book(pool: Pool, monkeypatch: py
 async def test_a_long_stream_is_released_in_parts_and_stops_where_it_fails_again(
     pool: Pool, ledger: Ledger, projector: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await append(ledger, BOOK, FIRST, 3, histories.CITY_APPROVED, NewEvent("trainee.demoted", {}), histories.ENROLLED)
+    await append(
+        ledger, BOOK, FIRST, 3, trainee_lives.CITY_APPROVED, NewEvent("trainee.demoted", {}), trainee_lives.ENROLLED
+    )
     await projector.catch_up()
     learn(monkeypatch)
     monkeypatch.setattr(parking, "RELEASE_EVENTS", 2)
@@ -107,7 +110,7 @@ async def test_a_long_stream_is_released_in_parts_and_stops_where_it_fails_again
 async def test_an_event_that_the_database_refused_is_parked_again_until_it_takes_it(
     pool: Pool, ledger: Ledger, projector: Projector
 ) -> None:
-    await append(ledger, BOOK, "quota/gp1:410181", 0, histories.quota("gp1:410181", -1))
+    await append(ledger, BOOK, "quota/gp1:410181", 0, campaign_lives.quota("gp1:410181", -1))
     await projector.catch_up()
     async with pool.acquire() as connection:
         refused = await release(connection, BOOK, 1)

@@ -14,7 +14,8 @@ from ledger.store import Ledger
 from ledger.types import Append, Appended, Claim, CountClaim, LimitClaim, StreamWrite
 from projections import quotas
 from projections.engine import Projector
-from tests.projections.histories import BOOK, START, as_new, quota
+from tests.projections.campaign_lives import quota
+from tests.projections.histories import BOOK, START, as_new
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

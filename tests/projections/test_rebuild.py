@@ -17,8 +17,10 @@ from projections.hashing import state_hash, state_hashes
 from projections.rebuild import RebuildUnderWay, Rebuilt, RollbackRefused, compare, drop_kept, roll_back
 from projections.rebuild import rebuild as rebuild_views
 from projections.views import ALL_VIEWS, VIEWS_BY_KIND
-from tests.projections.histories import BOOK, append, nominated, record, trainee, world
+from tests.projections.histories import BOOK, append, record
 from tests.projections.running import running
+from tests.projections.trainee_lives import nominated, trainee
+from tests.projections.world import world
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

@@ -10,15 +10,8 @@ from ledger.store import Ledger
 from projections import restrictions
 from projections.engine import Projector
 from projections.restrictions import RestrictionFigures
-from tests.projections.histories import (
-    BOOK,
-    RESTRICTION_LIVES,
-    Stream,
-    person,
-    proposed,
-    record,
-    recorded_earlier,
-)
+from tests.projections.histories import BOOK, Stream, person, record
+from tests.projections.restriction_lives import RESTRICTION_LIVES, proposed, recorded_earlier
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

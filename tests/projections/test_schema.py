@@ -12,7 +12,8 @@ from projections import builds, filling, schema
 from projections.engine import Projector
 from projections.plans import PlanStore
 from projections.views import ALL_VIEWS
-from tests.projections.histories import record, trainee
+from tests.projections.histories import record
+from tests.projections.trainee_lives import trainee
 from tests.specification import the_plan
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"

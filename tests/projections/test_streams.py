@@ -9,7 +9,8 @@ from ledger.store import Ledger
 from projections import streams
 from projections.engine import Projector
 from projections.streams import stream_versions
-from tests.projections.histories import BOOK, record, world
+from tests.projections.histories import BOOK, record
+from tests.projections.world import world
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

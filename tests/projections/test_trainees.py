@@ -12,7 +12,8 @@ from projections import trainees
 from projections.engine import Projector
 from projections.query import PAGE_LIMIT, LimitOutOfRange
 from projections.trainees import TraineeFilter
-from tests.projections.histories import BOOK, CONFIRMED, LIVES, Stream, day, person, record, trainee
+from tests.projections.histories import BOOK, Stream, day, person, record
+from tests.projections.trainee_lives import CONFIRMED, LIVES, trainee
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 

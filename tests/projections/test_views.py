@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from domain import campaign, quota, restriction, trainee_state, training_class
 from domain.bulletin import case_record
 from domain.decision import Event
+from domain.event_catalogues import EVENT_CATALOGUES
 from domain.numbers import parse_stream_name
 from ledger.types import RecordedEvent
 from projections.rows import Row, View
 from projections.views import ALL_VIEWS, VIEWS_BY_KIND
-from tests.projections import histories
-from tests.projections.histories import AFTER_NOMINATION, START, Stream, nominated
+from tests.projections import class_lives, trainee_lives
+from tests.projections.histories import START, Stream
+from tests.projections.trainee_lives import AFTER_NOMINATION, nominated
+from tests.projections.world import world
 
 FOLDS: dict[str, tuple[Callable[[Iterable[Any]], Any], Callable[[str, Any], Any]]] = {
     "trainee": (trainee_state.fold, trainee_state.case_of),
@@ -82,13 +85,13 @@ def rows_of(stream: Stream, view: View, reread: Callable[[int], bool]) -> list[R
 
 def test_the_histories_hold_every_event_of_every_kind() -> None:
     types: dict[str, set[str]] = {}
-    for stream in histories.world():
+    for stream in world():
         types.setdefault(parse_stream_name(stream.name)[0], set()).update(event.type for event in stream.events)
-    assert types == {kind: set(catalogue.types()) for kind, catalogue in histories.CATALOGUES.items()}
-    assert set(VIEWS_BY_KIND) == set(histories.CATALOGUES)
+    assert types == {kind: set(catalogue.types()) for kind, catalogue in EVENT_CATALOGUES.items()}
+    assert set(VIEWS_BY_KIND) == set(EVENT_CATALOGUES)
 
 
-@pytest.mark.parametrize("stream", list(histories.world()), ids=lambda stream: stream.name)
+@pytest.mark.parametrize("stream", list(world()), ids=lambda stream: stream.name)
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_after_every_event_the_row_agrees_with_the_domain(stream: Stream, batch: int) -> None:
     kind = parse_stream_name(stream.name)[0]
@@ -127,13 +130,13 @@ def test_the_milestones_are_those_that_a_bulletin_counts(events: list[Event]) ->
 
 def test_a_closed_case_keeps_when_it_was_closed_and_a_completed_one_with_a_task_is_open() -> None:
     view = VIEWS_BY_KIND["trainee"][0]
-    stream = histories.trainee(1, "closed")
+    stream = trainee_lives.trainee(1, "closed")
     rows = rows_of(stream, view, lambda _: True)
-    completed = next(place for place, event in enumerate(stream.events) if event == histories.COMPLETED)
+    completed = next(place for place, event in enumerate(stream.events) if event == trainee_lives.COMPLETED)
     assert rows[completed]["closed_at"] == START + timedelta(minutes=completed + 1)
     assert rows[completed + 1]["closed_at"] is None
     assert rows[-1]["closed_at"] == START + timedelta(minutes=len(stream.events))
-    late = Stream(stream.book, stream.name, (*stream.events, histories.LEAVE_REFUSED))
+    late = Stream(stream.book, stream.name, (*stream.events, trainee_lives.LEAVE_REFUSED))
     assert rows_of(late, view, lambda _: False)[-1]["closed_at"] == rows[-1]["closed_at"]
 
 
@@ -143,13 +146,14 @@ def test_a_closed_case_keeps_when_it_was_closed_and_a_completed_one_with_a_task_
 )
 def test_the_follow_up_says_how_far_it_has_come(life: str, follow_up: str) -> None:
     assert (
-        rows_of(histories.trainee(1, life), VIEWS_BY_KIND["trainee"][0], lambda _: False)[-1]["follow_up"] == follow_up
+        rows_of(trainee_lives.trainee(1, life), VIEWS_BY_KIND["trainee"][0], lambda _: False)[-1]["follow_up"]
+        == follow_up
     )
 
 
 @pytest.mark.parametrize("view", ALL_VIEWS, ids=lambda view: view.table)
 def test_an_event_that_does_not_follow_the_row_is_refused(view: View) -> None:
-    for stream in histories.world():
+    for stream in world():
         if view not in VIEWS_BY_KIND[parse_stream_name(stream.name)[0]] or view.table == "bulletins":
             continue
         first, *_ = recorded(stream)
@@ -162,7 +166,7 @@ def test_an_event_that_does_not_follow_the_row_is_refused(view: View) -> None:
 
 def test_a_row_stays_as_it_was_when_the_next_event_is_applied() -> None:
     view = VIEWS_BY_KIND["trainee"][0]
-    first, second, *_ = recorded(histories.trainee(1, "closed"))
+    first, second, *_ = recorded(trainee_lives.trainee(1, "closed"))
     row = view.apply(None, first)
     before = dict(row)
     view.apply(row, second)
@@ -171,12 +175,12 @@ def test_a_row_stays_as_it_was_when_the_next_event_is_applied() -> None:
 
 def test_equal_states_freeze_to_equal_bytes_whatever_the_order_of_their_sets() -> None:
     view = VIEWS_BY_KIND["class"][0]
-    state = training_class.fold((histories.class_planned(),))
+    state = training_class.fold((class_lives.class_planned(),))
     assert state is not None
     keys = [f"reminder-{number}" for number in range(1, 30)]
     one = replace(state, done=frozenset(keys))
     other = replace(state, done=frozenset(reversed(keys)))
-    row = rows_of(Stream("b", "class/zz22-c-h001-01", (histories.class_planned(),)), view, lambda _: False)[0]
+    row = rows_of(Stream("b", "class/zz22-c-h001-01", (class_lives.class_planned(),)), view, lambda _: False)[0]
     documents = [orjson.dumps(view.freeze({**row, "state": each})["state"]) for each in (one, other)]
     assert documents[0] == documents[1]
     assert orjson.loads(documents[0])["done"] == sorted(keys)

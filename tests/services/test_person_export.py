@@ -24,11 +24,12 @@ from ledger.store import Ledger
 from ledger.types import JSON, Append, Appended, BlockClaim, NewEvent, OutboxEntry, StreamWrite, TakeClaim
 from ledger.vault import Vault
 from ledger.vault_rotation import reindex
-from migrations import migrate
 from projections.engine import Projector
 from services import person_export
 from services.person_export import ExportTooLarge, PersonUnknown, export_person, identity_number_of
-from tests.projections.histories import BOOK, COUNTY_APPROVED, RETURNED, START, as_new, nominated, proposed
+from tests.projections.histories import BOOK, START, as_new
+from tests.projections.restriction_lives import proposed
+from tests.projections.trainee_lives import COUNTY_APPROVED, RETURNED, nominated
 
 MASTER, INDEX, NEW_INDEX = (bytes([number]) * 32 for number in (21, 22, 23))
 # 410199 is no division: no living person has such a number.
@@ -45,7 +46,6 @@ Pool: TypeAlias = "asyncpg.Pool[Any]"
 
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    await migrate(database_url)
     async with asyncpg.create_pool(database_url, min_size=1, max_size=8) as pool:
         yield pool
 

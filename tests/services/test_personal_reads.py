@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from migrations import migrate
 from services.personal_reads import READS_PER_WRITE, Read, Trail, page
 
 MANY = 3 * READS_PER_WRITE
@@ -17,7 +16,6 @@ MANY = 3 * READS_PER_WRITE
 
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator["asyncpg.Pool[Any]"]:
-    await migrate(database_url)
     async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
         yield pool
 

@@ -16,19 +16,11 @@ from cli import app
 from ledger.reading import InvalidMoment, VersionNotReached
 from ledger.store import Ledger
 from ledger.types import NewEvent
-from migrations import migrate
 from services.stream_history import Moment, NoSuchStream, StreamInSeveralBooks, history
-from tests.projections.histories import (
-    BOOK,
-    CITY_APPROVED,
-    COUNTY_APPROVED,
-    START,
-    append,
-    as_new,
-    nominated,
-    organisation,
-    quota,
-)
+from tests.projections.campaign_lives import quota
+from tests.projections.histories import BOOK, START, append, as_new
+from tests.projections.register_lives import organisation
+from tests.projections.trainee_lives import CITY_APPROVED, COUNTY_APPROVED, nominated
 
 Pool: TypeAlias = "asyncpg.Pool[Any]"
 Run: TypeAlias = Callable[..., Awaitable[Result]]
@@ -41,7 +33,6 @@ PHASES = ["nominated", "county-approved", "selected"]
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     """A nomination of three events, an hour apart, and a few streams beside it."""
-    await migrate(database_url)
     async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
         async with Ledger(pool) as ledger:
             for version, event in enumerate((nominated(), COUNTY_APPROVED, CITY_APPROVED)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.permissions import commands_of_people
+from api.permissions import ProcessWithCommands, commands_of_people
 from domain.plan import Plan
 from domain.plan_loader import load_plan
 from simulator.population import Population, generate
@@ -15,6 +15,10 @@ from simulator.scenarios import SCENARIOS, USUAL
 from simulator.timetable import Turn, online_on, postponed_on
 
 PLANS = Path(__file__).resolve().parents[2] / "plans"
+
+
+TOO_SMALL = {("2024-luoyang", "eventful-year")}
+"""A city in which every line has nominations has none to pass seats around on."""
 
 
 @cache
@@ -33,11 +37,25 @@ def population(scenario: str) -> Population:
 
 def test_the_usual_story_is_what_is_played_when_none_is_named() -> None:
     assert generate(plan(), 60, 2022) == generate(plan(), 60, 2022, USUAL)
-    assert list(SCENARIOS) == ["usual", "quiet-year", "epidemic-autumn", "underfilled-county", "reversed-restriction"]
+    assert list(SCENARIOS) == [
+        "usual",
+        "quiet-year",
+        "epidemic-autumn",
+        "underfilled-county",
+        "reversed-restriction",
+        "eventful-year",
+    ]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("name", ["2022-zhengzhou", "2024-luoyang"])
+@pytest.mark.parametrize(
+    ("name", "scenario"),
+    [
+        (name, scenario)
+        for name in ("2022-zhengzhou", "2024-luoyang")
+        for scenario in SCENARIOS
+        if (name, scenario) not in TOO_SMALL
+    ],
+)
 def test_every_story_can_be_written_for_another_plan_and_keeps_its_number(name: str, scenario: str) -> None:
     # In a small city with few free seats, not every seed leaves one for a teacher who is nominated again.
     seed = 7
@@ -111,51 +129,51 @@ def test_whose_restriction_is_taken_back_is_refused_before_and_nominated_after()
 
 
 IN_A_STORY = {
-    ("campaign", "reopen"),
-    ("class", "go-online"),
-    ("class", "postpone"),
-    ("quota", "accept-seats"),
-    ("quota", "offer-seats"),
-    ("quota", "report-shortfall"),
-    ("restriction", "reverse"),
-    ("trainee", "accept-seat"),
+    "campaign": {"remove-host", "reopen"},
+    "class": {
+        "cancel",
+        "change-capacity",
+        "go-online",
+        "merge",
+        "move",
+        "postpone",
+        "record-duties",
+        "set-timetable",
+    },
+    "quota": {
+        "accept-seats",
+        "decline-seats",
+        "delegate",
+        "offer-seats",
+        "override",
+        "recall-offer",
+        "report-shortfall",
+        "return-seats",
+    },
+    "restriction": {"fail-service", "reverse", "waive"},
+    "trainee": {
+        "accept-seat",
+        "change-school",
+        "correct",
+        "record-late-answer",
+        "reissue-certificate",
+        "report-impersonation",
+    },
 }
 """What somebody does in a named story, and in the usual one nobody."""
 
 NEVER_PLAYED = {
-    "attendance and papers of a class, which this plan does not ask for": {
-        ("class", "set-timetable"),
-        ("class", "record-duties"),
-    },
-    "changes of a class beside the two of the epidemic autumn; tests/api/test_class_changes.py": {
-        ("class", "cancel"),
-        ("class", "change-capacity"),
-        ("class", "merge"),
-        ("class", "move"),
+    "trainees change between two classes; tests/api/test_class_changes.py": {
         ("class", "split"),
         ("trainee", "change-class"),
     },
-    "a host, a school or a teacher goes; tests/workflows/test_quota.py": {
-        ("campaign", "remove-host"),
-        ("trainee", "change-school"),
-        ("trainee", "report-impersonation"),
-        ("trainee", "substitute"),
+    "somebody else comes instead; tests/workflows/test_quota.py": {("trainee", "substitute")},
+    "a waiting list moves whenever a seat comes free, so who is offered one when is not written beforehand; "
+    "tests/workflows/test_quota.py": {("trainee", "decline-seat")},
+    "a teacher answers by himself, through a link in his mail; tests/api/test_outcomes.py": {
+        ("restriction", "object-by-link")
     },
-    "the other ways of seats; tests/workflows/test_quota.py": {
-        ("quota", "decline-seats"),
-        ("quota", "delegate"),
-        ("quota", "override"),
-        ("quota", "recall-offer"),
-        ("quota", "return-seats"),
-        ("trainee", "decline-seat"),
-    },
-    "what is undone or decided afterwards; tests/api/test_outcomes.py": {
-        ("restriction", "fail-service"),
-        ("restriction", "object-by-link"),
-        ("restriction", "waive"),
-        ("trainee", "correct"),
-        ("trainee", "record-late-answer"),
-        ("trainee", "reissue-certificate"),
+    "two nominations of one teacher, of which one is decided while the other waits; tests/workflows/test_outcomes.py": {
         ("trainee", "resume"),
         ("trainee", "review-identity"),
     },
@@ -163,24 +181,26 @@ NEVER_PLAYED = {
 }
 """What no script has anybody do, and why or where else it is shown."""
 
+PROCESSES: tuple[ProcessWithCommands, ...] = ("trainee", "class", "campaign", "restriction", "quota")
+SAME_PROCESS = {"nomination": "trainee", "case": "trainee"}
+
 
 def commands_played(scenario: str) -> set[tuple[str, str]]:
     deeds = played(scenario).every_deed()
     return {
-        ("trainee" if deed.kind == "nomination" else deed.kind, deed.command) for deed in deeds if not deed.refused_with
+        (SAME_PROCESS.get(deed.kind, deed.kind), deed.command)
+        for deed in deeds
+        if not deed.refused_with and deed.kind in (*SAME_PROCESS, *PROCESSES)
     }
 
 
 def test_every_command_of_people_is_played_somewhere_or_is_known_not_to_be() -> None:
     usual = commands_played("usual")
     somewhere = set[tuple[str, str]]().union(*(commands_played(name) for name in SCENARIOS))
-    everything = {
-        (kind, command)
-        for kind in ("trainee", "class", "campaign", "restriction", "quota")
-        for command in commands_of_people(kind)
-    }
+    everything = {(kind, command) for kind in PROCESSES for command in commands_of_people(kind)}
     # Earlier restrictions are recorded, and the campaign opened, before the script begins.
     before = {("restriction", "record"), ("campaign", "open")}
     never = set[tuple[str, str]]().union(*NEVER_PLAYED.values())
-    assert somewhere - usual == IN_A_STORY
+    assert somewhere - usual == {(kind, command) for kind, commands in IN_A_STORY.items() for command in commands}
+    assert somewhere - usual <= commands_played("eventful-year"), "one story has them all"
     assert everything - before - somewhere == never

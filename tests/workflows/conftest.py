@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import pytest
 import pytest_asyncio
 from temporalio.client import Client, WithStartWorkflowOperation, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy
@@ -185,10 +186,15 @@ async def prepare(database_url: str) -> None:
     await connection.close()
 
 
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """A database with the schema of this release."""
+    return migrated_url
+
+
 @pytest_asyncio.fixture
 async def core_on(database_url: str) -> AsyncIterator[CoreFactory]:
     """A factory: `async with core_on(client, clock) as core`."""
-    await prepare(database_url)
     yield partial(running_core, database_url)
 
 

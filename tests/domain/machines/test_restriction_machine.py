@@ -9,7 +9,7 @@ from hypothesis.stateful import invariant
 
 from docgen.lifecycles.plan import ACTORS, THE_PLAN
 from docgen.lifecycles.restriction import EXAMPLES, PROPOSED, RESTRICTING
-from docgen.lifecycles.trainee_situations import PERSON, RESTRICTION
+from docgen.lifecycles.trainee_events import PERSON, RESTRICTION
 from domain import calendar, restriction
 from domain.calendar import add_calendar_years
 from domain.decision import Actor, Block, Command, Context, Decision, Event, Refusal, Unblock

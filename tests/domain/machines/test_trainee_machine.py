@@ -16,7 +16,8 @@ from hypothesis.stateful import invariant
 from docgen.lifecycles.exploring import Situation
 from docgen.lifecycles.plan import ACTORS, CAMPAIGN, NUMBER, THE_PLAN
 from docgen.lifecycles.trainee import COMMANDS, EXAMPLES, TRAINEE
-from docgen.lifecycles.trainee_situations import CLASS, KNOWN, OTHER_CLASS, PLANNED, SITUATIONS, STARTS
+from docgen.lifecycles.trainee_events import CLASS, OTHER_CLASS, STARTS
+from docgen.lifecycles.trainee_situations import KNOWN, PLANNED, SITUATIONS
 from domain import bulletin, trainee, training_class
 from domain.certificate import certificates
 from domain.decision import (

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from hypothesis.stateful import invariant
 
 from docgen.lifecycles.plan import ACTORS, THE_PLAN
-from docgen.lifecycles.trainee_situations import CLASS
+from docgen.lifecycles.trainee_events import CLASS
 from docgen.lifecycles.training_class import EXAMPLES, PLANNED, TRAINEE, TRAINING_CLASS
 from domain import training_class
 from domain.decision import Actor, Case, Command, Context, Decision, Event, Limit, Refusal

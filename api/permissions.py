@@ -33,7 +33,7 @@ SCOPES: Final[Mapping[str, frozenset[KeyRole]]] = {
     "institutions:write": _COUNTIES,
     "institutions:suspend": _BUREAU,
     "keys:read": _EVERYBODY,
-    "keys:write": _COUNTIES,
+    "keys:write": _TAKING_PART,
     "nominations:write": _NOMINATORS,
     "operations:read": _TAKING_PART,
     "trainees:read": _TAKING_PART,

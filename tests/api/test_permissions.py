@@ -123,7 +123,7 @@ async def test_every_other_write_knows_its_roles(api: API, role: KeyRole) -> Non
         "/v1/classes": ("host",),
         "/v1/restrictions": ("bureau",),
         "/v1/institutions": ("bureau", "county"),
-        f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county"),
+        f"/v1/institutions/{SCHOOL}/keys": ("bureau", "county", "school", "host"),
         f"/v1/institutions/{SCHOOL}/close": ("bureau", "county"),
         f"/v1/institutions/{SCHOOL}/contact": ("bureau", "county"),
         "/v1/people/find": ("bureau",),

@@ -34,7 +34,7 @@ UNSCOPED: Final = {
     ("sessions", "_USE"): "by the hash of the token that the browser has shown",
     ("sessions", "_END"): "by the hash of the token that the browser has shown",
     # Before the statement, another one has found the row by its organisation.
-    ("institutions", "revoke_key"): "the second statement: the first has found the key by organisation and id",
+    ("keys", "revoke_key"): "the second statement: the first has found the key by organisation and id",
     ("import_routes", "run"): "whether there is an id that follows from the caller's organisation",
     ("inbox", "_GROW"): "of an operation whose id follows from the caller's organisation",
     ("operations", "_ROWS"): "of an operation that the statement before has found by its organisation",

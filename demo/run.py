@@ -100,6 +100,7 @@ class Options:
     json_file: Path | None = None
     lose_temporal_at: date | None = None
     until: date | None = None
+    port: int = PREFERRED_API_PORT
 
 
 @dataclass(slots=True)
@@ -172,9 +173,9 @@ class Demo:
             exits.push_async_callback(texts.stop)
             stack = await exits.enter_async_context(LocalStack(self.options.state, say=self.screen.say))
             await self._prepare_database(stack)
-            port = free_port(PREFERRED_API_PORT)
-            if port != PREFERRED_API_PORT:
-                self.screen.say(f"Port {PREFERRED_API_PORT} is taken; the API listens on {port}.")
+            port = free_port(self.options.port)
+            if port != self.options.port:
+                self.screen.say(f"Port {self.options.port} is taken; the API listens on {port}.")
             api_url = f"http://{LOOPBACK}:{port}"
             environment = {
                 "XUNJI_CLOCK": "demo",
@@ -432,6 +433,9 @@ def demo(
     ] = None,
     plan: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Another city's plan.")] = None,
     state: Annotated[Path, typer.Option(help="Where everything is kept.")] = DEFAULT_STATE_DIR / "demo",
+    port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Where the API listens; on another port if it is taken.")
+    ] = PREFERRED_API_PORT,
     lose_temporal_at: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="On this day kill Temporal, delete its state, and recover."),
@@ -455,6 +459,7 @@ def demo(
         json_file=json_file,
         lose_temporal_at=lose_temporal_at.date() if lose_temporal_at else None,
         until=until.date() if until else None,
+        port=port,
     )
     screen = Screen()
 

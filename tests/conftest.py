@@ -33,8 +33,9 @@ POSTGRES_SETTINGS = {"max_wal_size": "128MB"}
 
 LONGEST_FIRST = (
     "tests/demo/test_run.py",
-    "tests/demo/test_scenarios.py",
     "tests/api/test_schemathesis.py",
+    "tests/demo/test_scenarios.py",
+    "tests/test_privacy.py",
     "tests/demo/test_guide_for_hosts.py",
 )
 """Files that take longest. One process runs a file, so whichever begins last keeps the others waiting."""

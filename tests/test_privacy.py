@@ -17,9 +17,7 @@ import pytest_asyncio
 from google.protobuf.json_format import MessageToJson
 from temporalio.client import Client
 
-from demo.run import PLAN
 from domain.identity import parse_identity_number
-from domain.plan_loader import load_plan
 from embedded.local_stack import LocalStack
 from embedded.postgres import find_binaries
 from ledger.archive import export_book
@@ -27,10 +25,11 @@ from services.person_export import export_person
 from settings import key_bytes, load_settings
 from simulator.population import generate
 from tests.clear_text import files_with, found_in, spellings
-from tests.demo.test_run import finish
+from tests.demo.plans import small_plan, written
+from tests.demo.runs import finish
 from vaults import vault_of
 
-TRAINEES, SEED, SPEED = 24, 7, "40"
+TRAINEES, SEED = 24, 7
 TEXTS_IN_FILES = 16
 """So many are looked for in the files, which are large; all of them in everything else."""
 
@@ -50,12 +49,12 @@ class Played:
 
 def known_texts() -> tuple[list[str], list[str]]:
     """What the simulated schools have typed in, as typed and as it is read; and the identity numbers alone."""
-    plan_text = PLAN.read_text(encoding="utf-8")
-    population = generate(load_plan(plan_text), TRAINEES, SEED)
+    plan = small_plan()
+    population = generate(plan, TRAINEES, SEED)
     teachers = [each.teacher for each in population.nominations]
     numbers = [parse_identity_number(each.identity_number).text for each in teachers]
     names = {each.name for each in teachers if len(each.name) >= NAME_LENGTH_MINIMUM}
-    schools = plan_text + "".join(each.name_zh for each in population.schools)
+    schools = plan.canonical().decode() + "".join(each.name_zh for each in population.schools)
     texts = {name for name in names if name not in schools} | set(numbers)
     texts |= {each.identity_number for each in teachers} | {each.phone for each in teachers}
     texts |= {each.email for each in teachers if each.email}
@@ -66,7 +65,8 @@ def known_texts() -> tuple[list[str], list[str]]:
 async def played(session_dir: Path) -> AsyncIterator[Played]:
     """The demo to its end, and its servers again."""
     state = session_dir / "privacy"
-    figures, _ = await finish(state, "--trainees", str(TRAINEES), "--seed", str(SEED), "--speed", SPEED)
+    plan = str(written(session_dir))
+    figures, _ = await finish(state, "--plan", plan, "--trainees", str(TRAINEES), "--seed", str(SEED))
     assert figures["nominated"] == TRAINEES and figures["received"]["mails"] > 0
     texts, numbers = known_texts()
     assert len(texts) > 3 * TRAINEES

@@ -16,11 +16,11 @@ from typing import Any
 import pytest_asyncio
 
 from embedded.child_processes import free_port
+from tests.demo.runs import launch
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide-for-hosts.md"
 TRANSLATION = ROOT / "docs" / "guide-for-hosts.zh-CN.md"
-SPEED = 40
 END_OF_BLOCK = "---- end of block ----"
 ANYTHING = "…"
 LAST_LINE = "Ctrl-C ends it."
@@ -103,8 +103,7 @@ async def stopped(session_dir: Path) -> AsyncIterator[Stopped]:
     asked = re.search(r'^make demo DEMO="(.*)"$', steps(GUIDE.read_text(encoding="utf-8"))[0].commands, re.M)
     assert asked is not None
     state = session_dir / "guide"
-    argv = (sys.executable, "cli.py", "demo", "--state", str(state), "--speed", str(SPEED), *shlex.split(asked[1]))
-    process = await asyncio.create_subprocess_exec(*argv, cwd=ROOT, stdout=PIPE, stderr=STDOUT)
+    process = await launch(state, *shlex.split(asked[1]))
     assert process.stdout is not None
     said = ""
     while LAST_LINE not in said:

@@ -150,7 +150,8 @@ async def list_people(
     erasure: Annotated[Literal["held", "done"] | None, Query()] = None,
 ) -> Page[PersonItem]:
     """Every record by id, without names: somebody is found by his number, and read one at a time."""
-    found = await view.page(services.pool, county=county, erasure=erasure, after=window.after, limit=window.limit)
+    own = services.own_rows(caller)
+    found = await view.page(own, county=county, erasure=erasure, after=window.after, limit=window.limit)
     items = [
         PersonItem(
             id=UUID(row.id),

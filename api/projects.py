@@ -39,7 +39,7 @@ async def list_projects(
     """The project types of every campaign that was opened, by campaign and id; whoever takes part may see them."""
     beginning, _, last = window.after.partition(":")
     found: list[ProjectOut] = []
-    async for plan in _plans(services, campaign, beginning):
+    async for plan in _plans(services, caller, campaign, beginning):
         for project in _projects(plan):
             if (level is None or project.level == level) and (plan.id, project.id) > (beginning, last):
                 found.append(project)
@@ -61,16 +61,16 @@ def _projects(plan: Plan) -> list[ProjectOut]:
     ]
 
 
-async def _plans(services: Services, campaign: str | None, beginning: str) -> AsyncIterator[Plan]:
+async def _plans(services: Services, caller: Caller, campaign: str | None, beginning: str) -> AsyncIterator[Plan]:
     """The plans of the campaigns from the id `beginning` on, or of one campaign, as far as they were opened."""
-    first = campaign or beginning
-    if first and await view.get(services.pool, first) is not None:
+    own, first = services.own_rows(caller), campaign or beginning
+    if first and await view.get(own, first) is not None:
         yield await services.plans.by_campaign(first)
     if campaign is not None:
         return
     after: str | None = beginning
     while after is not None:
-        page = await view.page(services.pool, after=after, limit=CAMPAIGNS_AT_ONCE)
+        page = await view.page(own, after=after, limit=CAMPAIGNS_AT_ONCE)
         for row in page.items:
             yield await services.plans.by_campaign(row.id)
         after = page.next

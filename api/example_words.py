@@ -387,3 +387,10 @@ CSV_OF: Final[dict[str, str]] = {
     "bulletins": "2022-zhengzhou 区县通报 · 账本序号 4217\n区县 County,推荐 Nominated,结业 Completed\n410181,24,20\n",
 }
 """Files by the noun whose they are."""
+
+PLACES: Final[dict[str, str]] = {
+    "classes": CLASS,
+    "quotas": "2022-zhengzhou:gp1:410181",
+    "webhook-endpoints": "we_7f6a9a520d0c4c3a",
+}
+"""What stands in the address of a list that is exported, by its noun."""

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from api.example_words import CSV_OF, OF_SCHEMA, WHOLE, WORDS
+from api.example_words import CSV_OF, OF_SCHEMA, PLACES, WHOLE, WORDS
 from api.export_headings import heading
 from api.exports import LISTS, columns_of, lines_of
 from spreadsheets.writing import XLSX, Sheet, as_csv, numbered
@@ -29,6 +29,7 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
     "null": (type(None),),
 }
+_PARAMETER: Final = re.compile(r"\{[a-z]+\}")
 _PLAN: Final = """\
 # The whole file, as plans/2022-zhengzhou.yaml.
 id: 2022-zhengzhou
@@ -81,9 +82,8 @@ def _example(
         case "text/plain":
             return {"example": _SIGNATURES}
     assert media_type == XLSX, f"{path}: no example of {media_type}"
-    template = f"/v1/{path.split('/')[2]}/template"
-    is_import = "-imports" in path
-    where = template if is_import else path
+    noun = path.split("/")[2]
+    where = f"/v1/{noun}/template" if noun.endswith("-imports") else _PARAMETER.sub(PLACES.get(noun, ""), path)
     return {"examples": {"file": {"summary": "The file itself.", "externalValue": where}}}
 
 

@@ -20,10 +20,6 @@ SEATS = 4
 """That the county has for the project type of these nominations."""
 
 
-async def heads(api: API) -> list[int]:
-    return [await api.services.ledger.head(book) for book in (api.plan.id, "people")]
-
-
 async def phases(api: API, numbers: list[str]) -> list[str]:
     return [(await api.get(COUNTY, f"/v1/trainees/{number}")).json()["phase"] for number in numbers]
 
@@ -58,7 +54,7 @@ async def case_shows(api: API, number: str, phase: str) -> None:
 async def test_a_dry_run_says_what_every_row_would_come_to_and_changes_nothing(stack: API) -> None:
     """Six approvals for four seats: each is judged on what the ones before it would leave."""
     numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 3)]
-    before = await heads(stack)
+    before = await stack.recorded()
     rows = rows_of([*numbers, numbers[0], "410181-nobody"])
     for _ in range(2):
         response = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows)
@@ -68,7 +64,7 @@ async def test_a_dry_run_says_what_every_row_would_come_to_and_changes_nothing(s
         assert all("receipt" not in each for each in body["items"])
         assert check_problem(body["items"][SEATS]["problem"]) == "quota-exhausted"
         assert body["items"][SEATS]["problem"]["errors"][0]["code"] == "quota_exhausted"
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     assert await phases(stack, numbers) == ["nominated"] * len(numbers)
     # And it was right.
     sent = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of(numbers[:SEATS]))).json()
@@ -80,7 +76,7 @@ async def test_a_dry_run_of_nominations_makes_nobody_known(stack: API) -> None:
     pool = stack.services.pool
     subjects = "SELECT count(*) FROM vault.subjects"
     before = (
-        await heads(stack),
+        await stack.recorded(),
         await pool.fetchval(subjects),
         await pool.fetchval("SELECT count(*) FROM app.numbers"),
     )
@@ -89,7 +85,11 @@ async def test_a_dry_run_of_nominations_makes_nobody_known(stack: API) -> None:
     assert [each["status"] for each in body["items"]] == [201, 409, 201, 422], body
     assert check_problem(body["items"][1]["problem"]) == "duplicate-nomination"
     assert all("number" not in each for each in body["items"])
-    after = (await heads(stack), await pool.fetchval(subjects), await pool.fetchval("SELECT count(*) FROM app.numbers"))
+    after = (
+        await stack.recorded(),
+        await pool.fetchval(subjects),
+        await pool.fetchval("SELECT count(*) FROM app.numbers"),
+    )
     assert after == before
     single = await stack.post(SCHOOL, "/v1/nominations?dry_run=true", nomination(stack, 2))
     assert (single.status_code, stack.problem(single)) == (422, "invalid-request")
@@ -105,13 +105,13 @@ async def test_atomic_rows_are_carried_out_together(stack: API) -> None:
     assert [each["receipt"]["version"] for each in body["items"]] == [2] * SEATS
     sequences = [each["receipt"]["sequence"] for each in body["items"]]
     assert sequences == list(range(sequences[0], sequences[0] + SEATS)), "one append, in the order of the rows"
-    before = await heads(stack)
+    before = await stack.recorded()
     again = await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows, key="a1")
     assert again.content == first.content
     await stack.services.pool.execute("DELETE FROM app.idempotency")
     repeated = (await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows, key="a1")).json()
     assert [each["receipt"]["version"] for each in repeated["items"]] == [2] * SEATS
-    assert await heads(stack) == before, "carried out once"
+    assert await stack.recorded() == before, "carried out once"
     async with dispatching(stack):
         for number in numbers:
             await case_shows(stack, number, "county-approved")
@@ -123,7 +123,7 @@ async def test_atomic_rows_are_carried_out_together(stack: API) -> None:
 
 async def test_atomic_rows_of_which_one_is_refused_change_nothing(stack: API) -> None:
     numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 2)]
-    before = await heads(stack)
+    before = await stack.recorded()
     for rows, failing in (
         (rows_of(numbers), {SEATS: 409}),
         (rows_of([numbers[0], "nobody", numbers[1]]), {1: 422}),
@@ -134,7 +134,7 @@ async def test_atomic_rows_of_which_one_is_refused_change_nothing(stack: API) ->
             assert item["status"] == failing.get(item["index"], 424), body
             assert check_problem(item["problem"]) != "" and item["problem"]["status"] == item["status"]
         assert (body["succeeded"], body["failed"]) == (0, len(rows["items"]))
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     assert await phases(stack, numbers) == ["nominated"] * len(numbers)
 
 
@@ -194,14 +194,14 @@ async def came_to(api: API, response: httpx2.Response, kind: str) -> list[dict[s
 @pytest.mark.usefixtures("three_are_many")
 async def test_a_dry_run_of_very_many_rows_is_an_operation_that_holds_up_nobody(stack: API) -> None:
     numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 3)]
-    before = await heads(stack)
+    before = await stack.recorded()
     rows = rows_of([*numbers, "nobody"])
     response = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows, key="tried")
     assert not await stack.services.inbox.holds(f"trainee/{numbers[0]}", COUNTY), "nothing waits for what is tried"
     items = await came_to(stack, response, "dry-run")
     assert [each["status"] for each in items] == [200] * SEATS + [409, 409, 422]
     assert all(each["receipt"] is None for each in items)
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     again = await stack.post(COUNTY, "/v1/trainees/approve?dry_run=true", rows, key="tried")
     assert again.content == response.content
     waiting = "SELECT count(*) FROM app.inbox WHERE content_sealed IS NOT NULL"
@@ -211,13 +211,13 @@ async def test_a_dry_run_of_very_many_rows_is_an_operation_that_holds_up_nobody(
 @pytest.mark.usefixtures("three_are_many")
 async def test_very_many_atomic_rows_are_carried_out_together_or_not_at_all(stack: API) -> None:
     numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 2)]
-    before = await heads(stack)
+    before = await stack.recorded()
     for rows, failing in ((rows_of(numbers), {SEATS: 409}), (rows_of([*numbers[:SEATS], "nobody"]), {SEATS: 422})):
         refused = await came_to(
             stack, await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows), "atomic-rows"
         )
         assert [each["status"] for each in refused] == [failing.get(index, 424) for index in range(SEATS + 1)]
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     rows = rows_of(numbers[:SEATS])
     items = await came_to(stack, await stack.post(COUNTY, "/v1/trainees/approve?mode=atomic", rows), "atomic-rows")
     assert [each["status"] for each in items] == [200] * SEATS

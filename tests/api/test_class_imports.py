@@ -32,10 +32,6 @@ async def in_training(api: API, people: int) -> tuple[str, list[str]]:
     return number, trainees
 
 
-async def head(api: API) -> int:
-    return await api.services.ledger.head(api.plan.id)
-
-
 async def test_registrations_come_by_file_with_the_time_of_arrival(stack: API) -> None:
     number, (first, second, third) = await expected(stack, 3)
     headings, rows = await template(stack, "registration", number)
@@ -53,10 +49,10 @@ async def test_registrations_come_by_file_with_the_time_of_arrival(stack: API) -
         {"学员编号": "王小明", "报到": "是"},
     ]
     content = filled(headings, [*rows, *wrong])
-    before = await head(stack)
+    before = await stack.recorded()
     judged, would = await imported(stack, "registration", number, content, dry_run="true")
     assert (judged["succeeded"], judged["failed"], judged["not_sent"]) == (2, 5, 1)
-    assert await head(stack) == before
+    assert await stack.recorded() == before
     shown, came = await imported(stack, "registration", number, content)
     assert [each["row"] for each in came] == list(range(3, 11))
     wrong_codes = ["arrival_time_wrong", "not_a_time", "not_a_choice", "unknown_number", "wrong_form"]
@@ -68,12 +64,12 @@ async def test_registrations_come_by_file_with_the_time_of_arrival(stack: API) -
     assert events[-1]["data"]["registered_at"] == "2022-10-10T00:30:00Z"
     assert (await trainee(stack, third))["phase"] == "confirmed"
     # The same file again is the same import, even when nothing was kept of it.
-    before = await head(stack)
+    before = await stack.recorded()
     again, _ = await imported(stack, "registration", number, content)
     assert again["id"] == shown["id"]
     await stack.services.pool.execute("DELETE FROM app.operations")
     repeated, rows_again = await imported(stack, "registration", number, content)
-    assert (statuses(rows_again), await head(stack)) == (statuses(came), before)
+    assert (statuses(rows_again), await stack.recorded()) == (statuses(came), before)
     # The file comes back; corrected, only what was changed is sent.
     back = await stack.get(HOST, f"/v1/registration-imports/{repeated['id']}/file")
     cells = sheet_of(back.content)
@@ -112,10 +108,10 @@ async def test_attendance_comes_by_file_and_what_is_blank_stays_unknown(asking: 
         "trainees_not_in_class",
         "wrong_number",
     ]
-    before = await head(asking)
+    before = await asking.recorded()
     _, would = await imported(asking, "attendance", number, content, dry_run="true")
     assert statuses(would) == ["acceptable"] * 2 + ["nothing-to-record"] * 2 + ["acceptable", *wrong_codes]
-    assert await head(asking) == before
+    assert await asking.recorded() == before
     shown, came = await imported(asking, "attendance", number, content)
     assert statuses(came) == ["recorded"] * 2 + ["nothing-to-record"] * 2 + ["older", *wrong_codes]
     assert [each["errors"][0]["cell"] for each in came[5:]] == ["E8", "D9", "D10", "C11", "A12", "E13"]
@@ -124,10 +120,10 @@ async def test_attendance_comes_by_file_and_what_is_blank_stays_unknown(asking: 
     assert [(each["attended"], each["unauthorised"], each["unknown"]) for each in items] == [(4, 0, 4), (0, 4, 4)]
     assert items[0]["marks"][0]["source"] == "scan"
     # Once more under the same commands, and once more without what was kept of them.
-    before = await head(asking)
+    before = await asking.recorded()
     await asking.services.pool.execute("DELETE FROM app.operations")
     _, again = await imported(asking, "attendance", number, content)
-    assert (statuses(again), await head(asking)) == (statuses(came), before)
+    assert (statuses(again), await asking.recorded()) == (statuses(came), before)
     back = sheet_of((await asking.get(HOST, f"/v1/attendance-imports/{shown['id']}/file")).content)
     assert back[2][-1].startswith("OK ")
     assert (await template(asking, "attendance", number, "&day=2022-10-11"))[1] == []
@@ -169,12 +165,12 @@ async def test_outcomes_come_by_file_each_with_the_fields_of_its_own(asking: API
         "one_reason",
         "not_a_choice",
     ]
-    before = await head(asking)
+    before = await asking.recorded()
     _, would = await imported(asking, "outcome", number, content, dry_run="true")
     assert statuses(would) == ["acceptable"] * 3 + ["nothing-to-record", *wrong_codes]
     _, held = await imported(asking, "outcome", number, content, mode="atomic")
     assert [each["status"] for each in held[:4]] == ["not-sent"] * 3 + ["nothing-to-record"]
-    assert await head(asking) == before
+    assert await asking.recorded() == before
     shown, came = await imported(asking, "outcome", number, content)
     assert statuses(came) == ["recorded"] * 3 + ["nothing-to-record", *wrong_codes]
     assert [each["errors"][0].get("cell") for each in came[5:]] == ["F8", "F9", "H10", "H11", "H12", "C13"]

@@ -22,10 +22,6 @@ async def send(api: API, organisation: str, path: str, body: Any = None, *, tag:
     return await api.http.post(path, json=body or {}, headers=headers)
 
 
-async def head(api: API) -> int:
-    return await api.services.ledger.head(api.plan.id)
-
-
 def test_what_needs_a_version_is_a_command_that_somebody_sends() -> None:
     for process, commands in REQUIRED.items():
         assert commands <= commands_of_people(process).keys(), process
@@ -39,12 +35,12 @@ async def test_a_decision_on_what_has_changed_meanwhile_is_refused_and_changes_n
     await stack.post(COUNTY, f"{path}/return", {"reason": "材料不全"})
     resubmitted = await stack.post(SCHOOL, f"{path}/resubmit", {})
     assert resubmitted.status_code == 200, resubmitted.text
-    before = await head(stack)
+    before = await stack.recorded()
     stale = await send(stack, COUNTY, f"{path}/approve", tag=first)
     assert (stale.status_code, stack.problem(stale)) == (412, "changed-meanwhile")
     assert stale.json()["facts"] == {"changed_meanwhile": {"version": resubmitted.json()["version"]}}
     assert "again" in stale.json()["errors"][0]["remedy"]
-    assert await head(stack) == before
+    assert await stack.recorded() == before
     again = await send(stack, COUNTY, f"{path}/approve", tag=first)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (412, "true")
     newest = (await stack.get(COUNTY, path)).headers["etag"]
@@ -55,12 +51,12 @@ async def test_a_decision_on_what_has_changed_meanwhile_is_refused_and_changes_n
 async def test_without_a_version_a_decision_is_not_taken_and_its_key_stays_free(stack: API) -> None:
     number = await nominated(stack)
     path = f"/v1/trainees/{number}"
-    before = await head(stack)
+    before = await stack.recorded()
     for tag in ("", "*", "  "):
         missing = await send(stack, COUNTY, f"{path}/approve", tag=tag, key="k1")
         assert (missing.status_code, stack.problem(missing)) == (428, "precondition-required")
         assert missing.json()["errors"][0]["parameter"] == "If-Match"
-    assert await head(stack) == before
+    assert await stack.recorded() == before
     tag = (await stack.get(COUNTY, path)).headers["etag"]
     assert (await send(stack, COUNTY, f"{path}/approve", tag=tag, key="k1")).status_code == 200
 

@@ -298,11 +298,11 @@ async def test_a_command_whose_answer_was_lost_is_not_done_again(mortal: Mortal)
     await api.services.pool.execute("DELETE FROM app.idempotency")
     await mortal.kill()
     operation = await accepted(await api.post(COUNTY, f"/v1/trainees/{number}/approve", {}, key="a1"))
-    before = await api.services.ledger.head(api.plan.id)
+    before = await api.recorded()
     await mortal.server.start()
     outcome = (await ended(api, COUNTY, operation))["outcome"]
     assert (outcome["status"], outcome["receipt"]) == (200, done.json() | {"sequence": outcome["receipt"]["sequence"]})
-    assert await api.services.ledger.head(api.plan.id) == before
+    assert await api.recorded() == before
 
 
 async def test_a_kept_command_of_a_revoked_key_is_refused(held: asyncio.Event, stack: API) -> None:

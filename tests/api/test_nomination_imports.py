@@ -21,10 +21,6 @@ from tests.api.nominations import identity_number, nomination
 TEXT = "text/csv"
 
 
-async def heads(api: API) -> list[int]:
-    return [await api.services.ledger.head(book) for book in (api.plan.id, "people")]
-
-
 async def test_a_file_is_nominated_row_by_row_with_progress(stack: API) -> None:
     response = await send(stack, as_file(row(1), row(2), row(3)))
     first = response.json()
@@ -44,16 +40,16 @@ async def test_a_file_is_nominated_row_by_row_with_progress(stack: API) -> None:
 async def test_case_63_the_same_file_twice_is_the_same_result(stack: API) -> None:
     content = as_file(row(1), row(1), row(2))
     shown = await finished(stack, await send(stack, content))
-    before = await heads(stack)
+    before = await stack.recorded()
     again = await finished(stack, await send(stack, content))
-    assert (again, await heads(stack)) == (shown, before)
+    assert (again, await stack.recorded()) == (shown, before)
     found = await rows_of(stack, shown)
     assert [each["status"] for each in found] == ["nominated", "failed", "nominated"]
     # Even where nothing was kept of the import, the rows are the same commands.
     await stack.services.pool.execute("DELETE FROM app.operations")
     repeated = await finished(stack, await send(stack, content))
     assert [each.get("number") for each in await rows_of(stack, repeated)] == [each.get("number") for each in found]
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     # Another organisation's same file is another import.
     other = await send(stack, content, organisation=OTHER_COUNTY)
     assert other.json()["id"] != shown["id"]
@@ -144,7 +140,7 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(stack: A
         "document": "郑教师函〔2021〕88号",
     }
     assert (await stack.post(BUREAU, "/v1/restrictions", earlier)).status_code == 201
-    before = await heads(stack)
+    before = await stack.recorded()
     people = await stack.services.pool.fetchval("SELECT count(*) FROM vault.subjects")
     content = as_file(row(1), row(5), row(8), row(8), row(9))
     shown = await finished(stack, await send(stack, content, dry_run="true"))
@@ -153,7 +149,7 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(stack: A
     codes = [each["errors"][0]["code"] for each in found if each["errors"]]
     assert codes == ["duplicate_nomination", "restricted_until", "duplicate_nomination"]
     assert "2024-03-01" in found[1]["errors"][0]["detail"]
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     assert await stack.services.pool.fetchval("SELECT count(*) FROM vault.subjects") == people
     sent = await finished(stack, await send(stack, content))
     real = await rows_of(stack, sent)
@@ -162,11 +158,11 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(stack: A
 
 
 async def test_an_atomic_file_is_sent_whole_or_not_at_all(stack: API) -> None:
-    before = await heads(stack)
+    before = await stack.recorded()
     shown = await finished(stack, await send(stack, as_file(row(1), row(2, 学段="大学")), mode="atomic"))
     assert (shown["succeeded"], shown["failed"], shown["not_sent"]) == (0, 1, 1)
     assert [each["status"] for each in await rows_of(stack, shown)] == ["not-sent", "failed"]
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
     whole = await finished(stack, await send(stack, as_file(row(1), row(2)), mode="atomic"))
     assert (whole["succeeded"], whole["failed"]) == (2, 0)
 
@@ -263,7 +259,7 @@ async def test_an_import_outlives_the_process_that_began_it(stack: API) -> None:
     content = as_file(*(row(n) for n in range(1, 6)))
     shown = await finished(stack, await send(stack, content))
     numbers = [each["number"] for each in await rows_of(stack, shown)]
-    before = await heads(stack)
+    before = await stack.recorded()
     # All at once: the process looks for such operations by itself.
     async with stack.services.pool.acquire() as connection, connection.transaction():
         await connection.execute(
@@ -277,7 +273,7 @@ async def test_an_import_outlives_the_process_that_began_it(stack: API) -> None:
     again = await finished(stack, await send(stack, content))
     assert again["succeeded"] == 5
     assert [each["number"] for each in await rows_of(stack, again)] == numbers
-    assert await heads(stack) == before
+    assert await stack.recorded() == before
 
 
 async def test_a_process_that_has_lost_its_lease_writes_nothing_more(api: API) -> None:

@@ -62,6 +62,17 @@ async def test_facts_come_from_every_campaign_and_never_from_the_nomination_itse
     assert not {"number", "county", "school", "host", "restriction"} & set(other)
 
 
+async def test_a_plan_made_on_empty_views_reads_no_whole_table(pool: "Pool[Any]") -> None:
+    """It is kept while 20,000 nominations come in, until PostgreSQL looks how large the tables have become."""
+    async with pool.acquire() as connection:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE known (text, text, int) AS {history._KNOWN}")
+        plan = [row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE known ('{ONE}', '', 100)")]
+    scanned = [line.strip() for line in plan if "Seq Scan" in line]
+    assert [line for line in scanned if "checkpoints" not in line] == []
+    assert any("on trainees" in line for line in plan)
+
+
 async def test_case_57_the_days_are_those_that_stand_in_the_ledger_of_days(
     pool: "Pool[Any]", ledger: Ledger, projector: Projector
 ) -> None:

@@ -7,7 +7,7 @@ dry_run                what every row would come to, in their order; nothing is 
 either, > MAX_ROWS     the same, after the answer: an operation with progress (202, `api/rows_together.py`)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -53,6 +53,22 @@ OptionsHere = Annotated[Options, Depends(row_options)]
 def meant(once: Once, options: Options) -> Once:
     """The request, known by its options as well: the same key with others is another request."""
     return once.about(f"{options.mode} {options.dry_run}\n".encode() + once.body) if options.together else once
+
+
+async def answer_of_items(
+    services: Services, once: Once, items: Sequence[object], options: Options, job_of: Callable[[int, Any], Job]
+) -> Answer:
+    """Carry out the items of a request as they are meant. `job_of` reads one by its place; if it raises Problem, that
+    is what the row comes to.
+    """
+    jobs: list[Job] = []
+    failed: list[Failed] = []
+    for index, raw in enumerate(items):
+        try:
+            jobs.append(job_of(index, raw))
+        except Problem as problem:
+            failed.append(Failed(index, problem))
+    return await answer_of_jobs(services, once, jobs, failed, options)
 
 
 async def answer_of_jobs(

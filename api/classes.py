@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from fastapi import Body, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.bulk import Options, OptionsHere, answer_of_jobs, meant
+from api.bulk import Options, OptionsHere, answer_of_items, meant
 from api.cases import require_class_of
 from api.commands import Envelope, Target
 from api.conditional import IfNoneMatch, Versions, answered, seen
@@ -14,13 +14,12 @@ from api.idempotency import Answer, Once, OnceHere
 from api.nominations import plan_of
 from api.pagination import Page, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
-from api.problems import Problem, documented, not_found
+from api.problems import documented, not_found
 from api.receipts import (
     CampaignId,
     ClassNumber,
     CommandReceipt,
     Day,
-    Failed,
     Instant,
     Job,
     ManyRows,
@@ -347,16 +346,11 @@ def _outcome(raw: object) -> tuple[str, Command]:
 async def _run_rows(
     services: Services, once: Once, training_class: str, items: list[Any], read: Any, options: Options
 ) -> Answer:
-    jobs: list[Job] = []
-    failed: list[Failed] = []
-    for index, raw in enumerate(items):
-        try:
-            trainee, command = read(raw)
-        except Problem as problem:
-            failed.append(Failed(index, problem))
-            continue
-        jobs.append(_job(services, once, training_class, index=index, trainee=trainee, command=command))
-    return await answer_of_jobs(services, once, jobs, failed, options)
+    def job_of(index: int, raw: object) -> Job:
+        trainee, command = read(raw)
+        return _job(services, once, training_class, index=index, trainee=trainee, command=command)
+
+    return await answer_of_items(services, once, items, options, job_of)
 
 
 def _job(services: Services, once: Once, training_class: str, *, index: int, trainee: str, command: Command) -> Job:

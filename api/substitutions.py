@@ -10,16 +10,15 @@ from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import people
-from api.bulk import Options, OptionsHere, answer_of_jobs, meant
+from api.bulk import Options, OptionsHere, answer_of_items, meant
 from api.commands import Envelope
 from api.conditional import SeenHere, Versions
 from api.idempotency import Answer, Once, OnceHere
 from api.nominations import UNBORN, another_county
 from api.people import PersonIn
-from api.problems import Problem, documented
+from api.problems import documented
 from api.receipts import (
     CommandReceipt,
-    Failed,
     Job,
     ManyRows,
     RowResults,
@@ -88,16 +87,11 @@ async def substitute_trainees(
     asked = meant(once, options)
 
     async def run() -> Answer:
-        jobs: list[Job] = []
-        failed: list[Failed] = []
-        for index, raw in enumerate(body.items):
-            try:
-                row = parsed_row(SubstitutionRow, raw)
-            except Problem as problem:
-                failed.append(Failed(index, problem))
-                continue
-            jobs.append(Job(index, IN_ORDER, _job(services, asked, index, row, options), row.trainee))
-        return await answer_of_jobs(services, asked, jobs, failed, options)
+        def job_of(index: int, raw: object) -> Job:
+            row = parsed_row(SubstitutionRow, raw)
+            return Job(index, IN_ORDER, _job(services, asked, index, row, options), row.trainee)
+
+        return await answer_of_items(services, asked, body.items, options, job_of)
 
     return await asked.answer(run)
 

@@ -10,19 +10,18 @@ from fastapi import Body, Depends, Path, Query, Response
 from pydantic import BaseModel, Field, create_model
 
 from api import people
-from api.bulk import Options, OptionsHere, answer_of_jobs, meant
+from api.bulk import Options, OptionsHere, answer_of_items, meant
 from api.cases import Found
 from api.commands import Envelope
 from api.conditional import IfNoneMatch, Versions, answered, seen
 from api.idempotency import Answer, Once, OnceHere
 from api.pagination import Page, Window, WindowHere, next_cursor
 from api.permissions import Caller, commands_of_people, roles_of
-from api.problems import Problem, documented
+from api.problems import documented
 from api.receipts import (
     CampaignId,
     ClassNumber,
     CommandReceipt,
-    Failed,
     Job,
     ManyRows,
     RowResults,
@@ -380,19 +379,13 @@ def _add_routes(name: str, command: type[Command]) -> None:
 async def _run_many(
     services: Services, once: Once, command: type[Command], row: type[BaseModel], items: list[Any], options: Options
 ) -> Answer:
-    jobs: list[Job] = []
-    failed: list[Failed] = []
-    for index, raw in enumerate(items):
-        try:
-            parsed = parsed_row(row, raw)
-        except Problem as problem:
-            failed.append(Failed(index, problem))
-            continue
-        fields = parsed.model_dump()
+    def job_of(index: int, raw: object) -> Job:
+        fields = parsed_row(row, raw).model_dump()
         number, version = fields.pop("trainee"), fields.pop("version")
         expected = () if version is None else (version,)
-        jobs.append(job_for(services, once, index, number, command.model_validate(fields), expected))
-    return await answer_of_jobs(services, once, jobs, failed, options)
+        return job_for(services, once, index, number, command.model_validate(fields), expected)
+
+    return await answer_of_items(services, once, items, options, job_of)
 
 
 def job_for(services: Services, once: Once, index: int, number: str, command: Command, expected: Versions = ()) -> Job:

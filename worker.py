@@ -19,7 +19,6 @@ import uvloop
 from temporalio.client import Client
 from temporalio.worker import (
     PollerBehaviorAutoscaling,
-    UnsandboxedWorkflowRunner,
     Worker,
     WorkflowRunner,
 )
@@ -60,6 +59,7 @@ from temporal_client import connect
 from vaults import vault_of
 from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
+from workflows.eviction import EvictingWorkflowRunner
 from workflows.mailbox import Mailbox
 from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow
@@ -94,7 +94,7 @@ def workflow_runner(name: str) -> WorkflowRunner:
     """`unsandboxed` is what runs (docs/decisions/0004); the other two are there to be measured against."""
     match name:
         case "unsandboxed":
-            return UnsandboxedWorkflowRunner()
+            return EvictingWorkflowRunner()
         case "passthrough":
             return SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules())
         case "sandboxed":
@@ -207,6 +207,9 @@ def create_worker(
 
 async def run_until_signalled(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT."""
+    # What the imports have made stays: to look through it again and again would find nothing.
+    gc.collect()
+    gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     # A worker has a core for itself: more threads of the SDK's core would only hand their work to each other.
     os.environ.setdefault("TOKIO_WORKER_THREADS", "1")

@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.asked import AskedLog
 from activities.outbox import (
     ORGANISATIONS_PER_POLL,
+    STARTS_PER_POLL,
     Outbox,
     QueuedStart,
     UnreadableNotice,
@@ -39,7 +40,8 @@ from workflows.messages import (
 
 POLL_S = 0.2
 POLL_SHARE_MAX = 0.1
-"""A poll that takes long, because much is waiting, is followed by a longer pause: at most this share is spent on it."""
+"""Where looking takes long, because much is waiting, a longer pause follows: at most this share is spent on it. What is
+then to be started is started without a pause."""
 WAKE_EVERY_S = 5.0
 """The first notice of a burst is on its way at once; what follows it is gathered for so long into one roster."""
 FORGET_S = 60.0
@@ -86,6 +88,7 @@ class Dispatcher:
         self._below = ""
         self._unstartable: set[UUID] = set()
         self._failures = 0
+        self._looked_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. PostgreSQL or Temporal being away is logged once and waited out."""
@@ -109,35 +112,40 @@ class Dispatcher:
             # All queries go over the connection that holds the lock: when it breaks, so does the leadership.
             outbox = Outbox(connection)
             while not stop.is_set():
-                started = self._monotonic()
-                await self.poll(outbox)
-                spent = self._monotonic() - started
-                await _pause(stop, max(POLL_S, spent / POLL_SHARE_MAX - spent))
+                if not await self.poll(outbox):
+                    await _pause(stop, max(POLL_S, self._looked_s / POLL_SHARE_MAX - self._looked_s))
         finally:
             # A pool may keep the connection without resetting it.
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await connection.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
 
-    async def poll(self, outbox: Outbox) -> None:
+    async def poll(self, outbox: Outbox) -> bool:
         """Look at the outbox, and at what was asked for, once: start what is to be started, wake whom something waits
-        for.
+        for. Whether more is to be started at once.
         """
-        errors = await self._start_processes(outbox)
+        began_s = self._monotonic()
+        entries = await outbox.next_starts()
         waiting = await outbox.waiting_organisations(self._below)
         self._below = waiting[-1].organisation if len(waiting) == ORGANISATIONS_PER_POLL else ""
         waiting = [*waiting, *await AskedLog(outbox.database).waiting()]
-        errors += await self._wake_mailboxes(waiting)
+        self._looked_s = self._monotonic() - began_s
+        errors = await self._wake_mailboxes(waiting)
+        started, not_started = await self._start_processes(outbox, entries)
+        errors += not_started
         if errors:
             raise _TemporalAway from errors[0]
         if self._failures:
             log.info("dispatch.back", failures=self._failures)
             self._failures = 0
+        return started >= STARTS_PER_POLL
 
     # ------------------------------------------------------------------------------------------------ processes
 
-    async def _start_processes(self, outbox: Outbox) -> list[Exception]:
+    async def _start_processes(
+        self, outbox: Outbox, entries: Sequence[QueuedStart | UnreadableNotice]
+    ) -> tuple[int, list[Exception]]:
         starts: list[QueuedStart] = []
-        for entry in await outbox.next_starts():
+        for entry in entries:
             if isinstance(entry, UnreadableNotice) or entry.kind not in get_args(ProcessKind):
                 self._report_unstartable(entry.id)
             elif entry.id not in self._unstartable:
@@ -149,7 +157,7 @@ class Dispatcher:
         for each, error in zip(starts, results, strict=True):
             if _is_refused(error):
                 self._report_unstartable(each.id)
-        return _of_temporal(results)
+        return len(started), _of_temporal(results)
 
     async def _start(self, start: QueuedStart) -> None:
         kind: ProcessKind = start.kind  # type: ignore[assignment] # it was compared with the kinds

@@ -6,7 +6,6 @@ id: whatever is lost on the way back, the same command gets the first answer aga
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.appending import append_of, content_hash, facts_of, refusal_of
 from activities.processes import PROCESSES, FactReader, Process
+from activities.receipts import receipt_of
 from activities.state_cache import StateCache
 from clock import Clock
 from domain.decision import Context, Refusal, UnreadableEvent
@@ -89,7 +89,7 @@ class LedgerActivities:
             return Outcome(refusal=refuse("history_unreadable", problem=str(error)))
         if state is None:
             return Outcome()
-        return Outcome(receipt=await self._receipt(process, request.number, state, version))
+        return Outcome(receipt=await receipt_of(self._clock, process, request.number, state, version))
 
     async def _attempt(self, process: Process, command: Any, request: UpdateLedger, *, first: bool) -> Outcome | None:
         """One decision on the newest known state; None when somebody else appended first."""
@@ -111,7 +111,7 @@ class LedgerActivities:
         for event in decided.events:
             new_state = process.evolve(new_state, event)
         new_version = version + len(decided.events)
-        receipt = await self._receipt(process, request.number, new_state, new_version)
+        receipt = await receipt_of(self._clock, process, request.number, new_state, new_version)
         result = await self._ledger.append(
             append_of(
                 decided,
@@ -154,7 +154,7 @@ class LedgerActivities:
         receipt = None
         if state is not None and request.command in STALE_SAFE_COMMANDS:
             # A timer that fired early is told how long it still has to wait.
-            receipt = await self._receipt(process, request.number, state, newest)
+            receipt = await receipt_of(self._clock, process, request.number, state, newest)
         return Outcome(receipt=receipt, refusal=refusal)
 
     async def _done_before(self, request: UpdateLedger) -> Outcome | None:
@@ -185,21 +185,3 @@ class LedgerActivities:
         if recorded:
             self._cache.put(stream, state, version)
         return state, version
-
-    async def _receipt(self, process: Process, number: str, state: Any, version: int) -> Receipt:
-        case = process.case_of(number, state)
-        wait = None
-        if case.timer and case.deadline is not None and not case.closed:
-            wait = await self._clock.real_seconds_until(case.deadline)
-        return Receipt(
-            number=number,
-            version=version,
-            phase=case.phase,
-            closed=case.closed,
-            deadline=case.deadline,
-            wait_seconds=wait,
-            summary=case.summary,
-            waiting_for=case.waiting_for,
-            attributes=case.attributes,
-            reach=asdict(case.reach) if case.reach else None,
-        )

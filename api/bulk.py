@@ -1,6 +1,6 @@
 """Requests with many rows: how they are carried out, by what the caller asks for and how many they are.
 
-partial (as ever)      each row by itself: a result per row (207)
+partial (as ever)      each row by itself: a result per row (207); they share commits, not their fate
 partial, > MAX_ROWS    kept in the inbox and handled from there: an operation with progress (202)
 atomic                 all rows in one transaction, or none of them: a result per row (207)
 dry_run                what every row would come to, in their order; nothing is changed: a result per row (207)
@@ -8,7 +8,8 @@ either, > MAX_ROWS     the same, after the answer: an operation with progress (2
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Depends, Query
@@ -22,6 +23,9 @@ from api.services import Services
 from api.validation import Fault
 from services.judging import Contended, Progress
 from workflows.messages import Outcome, UpdateLedger
+
+TOGETHER_FROM: Final = 2
+"""From so many rows on they are decided together. A single one goes to its workflow like a single command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ async def answer_of_jobs(
     """Carry out the rows as they are meant. `failed` are those that came to a problem already."""
     is_large = len(jobs) + len(failed) > MAX_ROWS
     if not options.together and not is_large:
-        return await answer_of_rows([*await run_rows(jobs), *failed], services, once, success)
+        return await answer_of_rows([*await carried_out(services, jobs), *failed], services, once, success)
     # None of them is sent: each says what it would have sent.
     results: list[Result] = [*await run_rows(jobs, are_sent=False), *failed]
     if is_large:
@@ -96,6 +100,30 @@ async def answer_of_jobs(
     except Contended:
         raise Problem(problem_types.STILL_WORKING, _CONTENDED, headers=_AGAIN) from None
     return await answer_of_rows([*judged, *others], services, once, success, is_only_tried=options.dry_run)
+
+
+async def carried_out(services: Services, jobs: Sequence[Job]) -> list[Result]:
+    """What the rows come to, each by itself.
+
+    They are decided here and appended together; their workflows hear of it afterwards. A row that cannot be settled so
+    is sent to its workflow, as a single command is, and so are all of them while anything waits in the inbox: nothing
+    overtakes what was kept before.
+    """
+    if len(jobs) < TOGETHER_FROM or services.inbox.in_use:
+        return await run_rows(jobs)
+    results = await run_rows(jobs, are_sent=False)
+    waiting = sorted((each for each in results if isinstance(each, Waits)), key=lambda each: each.index)
+    outcomes = await services.judge.judge_each([_request(each) for each in waiting])
+    numbers = {job.index: job.number for job in jobs}
+    settled: list[Result] = [each for each in results if not isinstance(each, Waits)]
+    unsettled: list[Job] = []
+    for each, outcome in zip(waiting, outcomes, strict=True):
+        if outcome is not None:
+            settled.append(_result(replace(each, number=numbers[each.index]), outcome))
+            continue
+        sent = partial(services.commands.pass_on, each.delivery)
+        unsettled.append(Job(each.index, each.delivery.process, sent, numbers[each.index]))
+    return [*settled, *await run_rows(unsettled)]
 
 
 async def _kept(services: Services, once: Once, results: Sequence[Result], options: Options) -> Answer:

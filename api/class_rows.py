@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from api.bulk import carried_out
 from api.cases import require_class_of
 from api.import_columns import SUCCEEDED_MARK, Columns
 from api.import_work import YIELD_ROWS, require_plain, settled, succeeded_before
@@ -13,7 +14,7 @@ from api.kept_imports import Import, Result
 from api.operations import Away
 from api.problem_types import TEMPORAL_AWAY
 from api.problems import Problem, refused
-from api.receipts import Done, Job, Waits, run_rows
+from api.receipts import Done, Job, Waits
 from api.services import Services
 from api.trainees import send_one
 from domain import trainee
@@ -117,7 +118,7 @@ class CommandRows(ABC):
             else:
                 marks[index] = wanted
                 jobs.append(Job(index, wanted.trainee, self._job(wanted), wanted.trainee))
-        for each in await run_rows(jobs):
+        for each in await carried_out(self.services, jobs):
             if isinstance(each, Done):
                 done = marks[each.index]
                 results[each.index] = self.file.result(

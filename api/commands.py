@@ -275,7 +275,11 @@ class Commands:
             correlation_id=envelope.correlation_id,
             expected_versions=envelope.expected_versions,
         )
-        delivery = Delivery(target, command.name, message, envelope.command_id)
+        return await self.pass_on(Delivery(target, command.name, message, envelope.command_id))
+
+    async def pass_on(self, delivery: Delivery) -> Receipt:
+        """The same for a command in the words of the workflows."""
+        message = delivery.message
         if waits_behind.get():
             raise Postponed(delivery)
         if self._queue.in_use and await self._queue.holds(delivery.process, message.actor.organisation):

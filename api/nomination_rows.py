@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import uuid4
 
+from api.bulk import carried_out
 from api.idempotency import Once
 from api.import_columns import SUCCEEDED_MARK
 from api.import_work import YIELD_ROWS, Noun, require_plain, settled, succeeded_before
@@ -14,7 +15,7 @@ from api.nominations import Checked, check, nominate_checked, plan_of, reserve_n
 from api.operations import Away
 from api.problem_types import TEMPORAL_AWAY
 from api.problems import Problem, refused
-from api.receipts import Done, Job, Waits, run_rows
+from api.receipts import Done, Job, Waits
 from api.services import Services
 from domain import trainee
 from domain.calendar import local_date
@@ -78,7 +79,7 @@ class NominationRows:
                 await asyncio.sleep(0)
         numbers = await reserve_numbers(self._services, self._import.once, checked)
         jobs = [Job(each.index, each.identity.text, self._job(each, numbers), numbers[each.index]) for each in checked]
-        for each in await run_rows(jobs):
+        for each in await carried_out(self._services, jobs):
             if isinstance(each, Done):
                 results[each.index] = self._done(each.index, "nominated", each.receipt.number)
             elif isinstance(each, Waits):

@@ -45,6 +45,26 @@ MIN_POOL_CONNECTIONS: Final = 2
 
 _LAST_CHARACTER: Final = chr(0x10FFFF)
 
+# Each is looked up by index, however small the tables were when PostgreSQL planned it.
+_REPLIES: Final = """
+SELECT c.command_id, c.content_hash, c.reply
+FROM unnest($1::uuid[]) AS wanted (id)
+CROSS JOIN LATERAL (SELECT * FROM ledger.commands WHERE command_id = wanted.id LIMIT 1) AS c
+"""
+_STREAMS_EVENTS: Final = """
+SELECT wanted.stream, e.body
+FROM unnest($2::text[]) WITH ORDINALITY AS wanted (stream, place)
+CROSS JOIN LATERAL (
+    SELECT body, version FROM ledger.events WHERE book = $1 AND stream = wanted.stream ORDER BY version LIMIT $3
+) AS e
+ORDER BY wanted.place, e.version LIMIT $3
+"""
+_VERSIONS: Final = """
+SELECT s.stream, s.version
+FROM unnest($2::text[]) AS wanted (stream)
+CROSS JOIN LATERAL (SELECT * FROM ledger.streams WHERE book = $1 AND stream = wanted.stream LIMIT 1) AS s
+"""
+
 
 class Ledger:
     """An event store on a pool of connections to a migrated database.
@@ -142,6 +162,33 @@ class Ledger:
             await self._whereabouts.check(book)
         newest = self._schemas.newest
         return [newest(parse_event(row["body"])) for row in rows]
+
+    async def find_commands(self, command_ids: Sequence[UUID]) -> dict[UUID, StoredReply]:
+        """Give what was answered to commands; those that were never carried out are not in it."""
+        rows = await self._pool.fetch(_REPLIES, command_ids)
+        return {row["command_id"]: StoredReply(row["content_hash"], row["reply"]) for row in rows}
+
+    async def read_streams(self, book: str, streams: Sequence[str]) -> dict[str, list[RecordedEvent]]:
+        """Give the events of streams of one book, each in order; unknown streams are not in it.
+
+        Raises StreamTooLong when they hold more than MAX_STREAM_EVENTS together, and BookDetached when the book's
+        events are not here any more.
+        """
+        rows = await self._pool.fetch(_STREAMS_EVENTS, book, streams, MAX_STREAM_EVENTS + 1)
+        if len(rows) > MAX_STREAM_EVENTS:
+            raise StreamTooLong(f"{len(streams)} streams hold more than {MAX_STREAM_EVENTS} events together")
+        if not rows:
+            await self._whereabouts.check(book)
+        newest = self._schemas.newest
+        found: dict[str, list[RecordedEvent]] = {}
+        for row in rows:
+            found.setdefault(row["stream"], []).append(newest(parse_event(row["body"])))
+        return found
+
+    async def stream_versions(self, book: str, streams: Sequence[str]) -> dict[str, int]:
+        """Give the versions of streams of one book; unknown streams are not in it."""
+        rows = await self._pool.fetch(_VERSIONS, book, streams)
+        return {row["stream"]: row["version"] for row in rows}
 
     async def stream_version(self, book: str, stream: str) -> int:
         """Give the version of a stream, which is the number of its events; 0 for an unknown one."""

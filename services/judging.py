@@ -1,34 +1,55 @@
-"""Many commands judged together: what they would come to in their order, and, if nothing stands against any of them,
-all of them in one transaction or none.
+"""Many commands judged by one process, with the same `decide` as everywhere, and appended in one commit.
 
-The same `decide` judges them, on the state that the ones before would leave; the ledger judges their claims, in a
-transaction that is taken back unless every command is to be kept. No workflow is asked: those that run are woken by the
-append itself, as by any decision that touches another process's stream (docs/decisions/, "Rows together").
+`judge` takes them together: what they would come to in their order, and, if nothing stands against any of them, all of
+them in one transaction or none. `judge_each` takes each by itself: what stands against one changes nothing for the
+others, and one that cannot be settled here has to be sent to its workflow.
+
+No workflow is asked: those that run are woken by the append itself, as by any decision that touches another process's
+stream, and those that do not are started by it (docs/decisions/, "Rows together" and "Rows of one request").
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, replace
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from activities.appending import append_of, content_hash, facts_of, refusal_of
 from activities.facts import LedgerFacts
 from activities.processes import PROCESSES, Process
+from activities.receipts import receipt_of
 from clock import Clock
-from domain.decision import Context, Decision, Refusal, Start
+from domain.decision import Context, Decision, Refusal, Start, UnreadableEvent
 from domain.numbers import book_of, process_stream
 from domain.refusals import refuse, stale_refusal
+from ledger.errors import LedgerError
 from ledger.store import Ledger
-from ledger.types import Append, Appended, ClaimRefused, CommandReused, Duplicate, VersionConflict
+from ledger.types import (
+    Append,
+    Appended,
+    AppendResult,
+    ClaimRefused,
+    CommandReused,
+    Duplicate,
+    RecordedEvent,
+    StoredReply,
+    VersionConflict,
+)
 from projections.checkpoints import Checkpoints
+from projections.plans import UnknownPlan
 from workflows.messages import Outcome, Receipt, UpdateLedger
 
 MAX_CONFLICTS: Final = 3
 """How often they are judged anew because somebody else appended meanwhile."""
 
+PATIENCE_S: Final = 10.0
+"""How long commands are judged by themselves; those that are not judged by then go to their workflows."""
 
 PROGRESS_ROWS: Final = 50
 """So many commands are judged between two words of progress."""
@@ -64,10 +85,33 @@ class Judge:
                 return outcomes
         raise Contended
 
+    async def judge_each(self, requests: Sequence[UpdateLedger]) -> list[Outcome | None]:
+        """An outcome for each command, as if it had come alone; what is allowed is stored.
+
+        Of several for one case, each is judged on what the ones before it have left. None stands for a command that
+        has to be sent to its workflow: somebody was faster, a view is behind, or the case cannot be read. It may have
+        been carried out all the same; its id tells. Raises asyncpg's errors when the database is away.
+        """
+        outcomes: list[Outcome | None] = [None] * len(requests)
+        places: dict[str, deque[int]] = {}
+        for place, request in enumerate(requests):
+            places.setdefault(process_stream(request.kind, request.number), deque()).append(place)
+        while places:
+            turn = sorted(waiting[0] for waiting in places.values())
+            settled = await self._attempt_each([requests[place] for place in turn])
+            for place, outcome in zip(turn, settled, strict=True):
+                outcomes[place] = outcome
+                stream = process_stream(requests[place].kind, requests[place].number)
+                places[stream].popleft()
+                # What comes after one that is not settled has to wait for it.
+                if outcome is None or not places[stream]:
+                    del places[stream]
+        return outcomes
+
     async def _attempt(
         self, requests: Sequence[UpdateLedger], progress: Progress | None, *, only_try: bool
     ) -> list[Outcome] | None:
-        bench = _Bench(self._ledger, self._facts, await self._clock.now())
+        bench = await self._bench(requests)
         decided: list[Append | Outcome] = []
         for request in requests:
             decided.append(await bench.decide(request))
@@ -93,18 +137,92 @@ class Judge:
             written.update(part.stream for part in each.writes)
         return outcomes
 
+    async def _attempt_each(self, requests: Sequence[UpdateLedger]) -> list[Outcome | None]:
+        """One round: no two of the commands are for the same case."""
+        try:
+            bench = await self._bench(requests)
+        except (LedgerError, UnreadableEvent):
+            return [None] * len(requests)
+        decided = await self._decided_each(bench, requests)
+        appends = [each for each in decided if isinstance(each, Append)]
+        try:
+            results = iter(await self._ledger.append_many(appends))
+        except LedgerError:
+            # Some may be stored. Their workflows find that out, and say what stands against the others.
+            return [None if isinstance(each, Append) else each for each in decided]
+        outcomes: list[Outcome | None] = []
+        for each in decided:
+            if not isinstance(each, Append):
+                outcomes.append(each)
+                continue
+            result = next(results)
+            outcomes.append(None if isinstance(result, VersionConflict) else bench.outcome(each, result))
+        return await self._refused_on_the_newest(bench, requests, outcomes)
+
+    async def _decided_each(
+        self, bench: "_Bench", requests: Sequence[UpdateLedger]
+    ) -> Sequence[Append | Outcome | None]:
+        decided: list[Append | Outcome | None] = [None] * len(requests)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                for place, request in enumerate(requests):
+                    try:
+                        decided[place] = await bench.decide(request)
+                    except (LedgerError, UnreadableEvent, UnknownPlan, ValidationError, KeyError):
+                        # Its workflow meets the same, and has words for it.
+                        continue
+        return decided
+
+    async def _refused_on_the_newest(
+        self, bench: "_Bench", requests: Sequence[UpdateLedger], outcomes: list[Outcome | None]
+    ) -> list[Outcome | None]:
+        """The outcomes, but for refusals that rest on a case which has changed since it was read."""
+        refused: dict[str, set[str]] = {}
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if outcome is not None and outcome.refusal is not None:
+                book = book_of(request.kind, request.campaign)
+                refused.setdefault(book, set()).add(process_stream(request.kind, request.number))
+        newest = {book: await self._ledger.stream_versions(book, list(each)) for book, each in refused.items()}
+        settled: list[Outcome | None] = []
+        for request, outcome in zip(requests, outcomes, strict=True):
+            stream = process_stream(request.kind, request.number)
+            versions = newest.get(book_of(request.kind, request.campaign), {})
+            is_stale = outcome is not None and outcome.refusal and versions.get(stream, 0) != bench.version_read(stream)
+            settled.append(None if is_stale else outcome)
+        return settled
+
+    async def _bench(self, requests: Sequence[UpdateLedger]) -> "_Bench":
+        """Everything that the commands say they rest on, read at once."""
+        done = await self._ledger.find_commands([each.command_id for each in requests])
+        streams: dict[str, set[str]] = {}
+        for each in requests:
+            book = book_of(each.kind, each.campaign)
+            streams.setdefault(book, set()).add(process_stream(each.kind, each.number))
+        recorded: dict[str, Sequence[RecordedEvent]] = {}
+        for book, names in streams.items():
+            recorded |= await self._ledger.read_streams(book, sorted(names))
+        return _Bench(self._facts, self._clock, await self._clock.now(), done, recorded)
+
 
 class _Bench:
     """One round: the streams as the commands so far would leave them."""
 
-    def __init__(self, ledger: Ledger, facts: LedgerFacts, now: datetime) -> None:
-        self._ledger, self._facts, self._now = ledger, facts, now
+    def __init__(
+        self,
+        facts: LedgerFacts,
+        clock: Clock,
+        now: datetime,
+        done: Mapping[UUID, StoredReply],
+        recorded: Mapping[str, Sequence[RecordedEvent]],
+    ) -> None:
+        self._facts, self._clock, self._now = facts, clock, now
+        self._done, self._recorded = done, recorded
         self._streams: dict[str, tuple[Any, int]] = {}
         self._decided: dict[UUID, tuple[UpdateLedger, Receipt, str]] = {}
 
     async def decide(self, request: UpdateLedger) -> Append | Outcome:
         """The append of a command, or what it has come to: its refusal, or the first answer of one that was done."""
-        done = await self._ledger.find_command(request.command_id)
+        done = self._done.get(request.command_id)
         if done is not None:
             if done.content_hash != content_hash(request.message.digest):
                 return Outcome(refusal=refuse("command_reused"))
@@ -112,7 +230,7 @@ class _Bench:
         process = PROCESSES[request.kind]
         command = process.commands.parse(request.command, request.message.body)
         stream = process_stream(request.kind, request.number)
-        state, version = await self._state(process, request, stream)
+        state, version = self._state(process, stream)
         if state is not None and (stale := stale_refusal(request.message.expected_versions, version)):
             return Outcome(refusal=stale)
         facts = await process.facts(self._facts, request.campaign, request.number, state, command)
@@ -120,26 +238,31 @@ class _Bench:
         decided, facts = await process.decided(self._facts, request.campaign, state, command, context)
         if isinstance(decided, Refusal):
             return Outcome(refusal=decided)
-        return self._append(process, request, decided, state, version, facts.plan.sha256())
+        return await self._append(process, request, decided, state, version, facts.plan.sha256())
 
-    async def _state(self, process: Process, request: UpdateLedger, stream: str) -> tuple[Any, int]:
+    def version_read(self, stream: str) -> int:
+        """The version of a case as it was read."""
+        recorded = self._recorded.get(stream)
+        return recorded[-1].version if recorded else 0
+
+    def _state(self, process: Process, stream: str) -> tuple[Any, int]:
         known = self._streams.get(stream)
         if known is None:
-            recorded = await self._ledger.read_stream(book_of(request.kind, request.campaign), stream)
-            state = process.fold(process.events.read(each) for each in recorded)
-            known = (state, recorded[-1].version if recorded else 0)
+            state = process.fold(process.events.read(each) for each in self._recorded.get(stream, ()))
+            known = (state, self.version_read(stream))
         return known
 
-    def _append(
+    async def _append(
         self, process: Process, request: UpdateLedger, decided: Decision, state: Any, version: int, rule_version: str
     ) -> Append:
+        # The workflow that waits for the case reads it again; one that begins with it reads it anyway.
+        woken = Start(request.kind, request.number, request.campaign, wake=state is not None)
         for event in decided.events:
             state = process.evolve(state, event)
         stream = process_stream(request.kind, request.number)
-        self._streams[stream] = (state, version + len(decided.events))
-        receipt = _receipt(process, request.number, state, version + len(decided.events))
-        # The workflow that waits for this case, or a new one, reads it again.
-        woken = Start(request.kind, request.number, request.campaign, wake=True)
+        version_after = version + len(decided.events)
+        self._streams[stream] = (state, version_after)
+        receipt = await receipt_of(self._clock, process, request.number, state, version_after)
         append = append_of(
             replace(decided, starts=(*decided.starts, woken)),
             book=book_of(request.kind, request.campaign),
@@ -156,8 +279,8 @@ class _Bench:
         self._decided[request.command_id] = (request, receipt, rule_version)
         return append
 
-    def outcome(self, append: Append, result: Appended | Duplicate | CommandReused | ClaimRefused) -> Outcome:
-        """What the ledger's answer means for the command."""
+    def outcome(self, append: Append, result: AppendResult) -> Outcome:
+        """What the ledger's answer means for the command; a conflict means nothing yet."""
         request, receipt, rule_version = self._decided[append.command_id]
         match result:
             case Appended():
@@ -170,18 +293,5 @@ class _Bench:
             case ClaimRefused():
                 named = {"rule_version": rule_version, "facts": facts_of(result)}
                 return Outcome(refusal=refusal_of(result).model_copy(update=named))
-
-
-def _receipt(process: Process, number: str, state: Any, version: int) -> Receipt:
-    case = process.case_of(number, state)
-    return Receipt(
-        number=number,
-        version=version,
-        phase=case.phase,
-        closed=case.closed,
-        deadline=case.deadline,
-        summary=case.summary,
-        waiting_for=case.waiting_for,
-        attributes=case.attributes,
-        reach=asdict(case.reach) if case.reach else None,
-    )
+            case VersionConflict():
+                return Outcome()

@@ -203,9 +203,9 @@ async def test_one_of_two_dispatchers_leads_and_the_other_takes_over(
     class Counting(Dispatcher):
         name = ""
 
-        async def poll(self, outbox: Outbox) -> None:
+        async def poll(self, outbox: Outbox) -> bool:
             polls[self.name] += 1
-            await super().poll(outbox)
+            return await super().poll(outbox)
 
     first, second = (Counting(office.pool, temporal_client, task_queue=queue) for _ in polls)
     first.name, second.name = polls

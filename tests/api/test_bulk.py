@@ -1,8 +1,8 @@
-"""Many rows in one request: all or none, only tried, or more than a request can wait for."""
+"""Many rows in one request: each by itself, all or none, only tried, or more than a request can wait for."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -11,6 +11,8 @@ from temporalio.service import RPCError
 
 from activities.dispatch import Dispatcher
 from api import operations, receipts, rows_together
+from ledger.errors import LedgerUnavailable
+from services import judging
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, SCHOOL, check_problem
 from tests.api.nominations import nominated, nomination
 from tests.api.test_inbox import accepted, commands_of, ended
@@ -49,6 +51,123 @@ async def case_shows(api: API, number: str, phase: str) -> None:
             if case is not None and case["phase"] == phase:
                 return
         await asyncio.sleep(LOOK_S)
+
+
+async def test_rows_share_a_commit_and_not_their_fate(stack: API) -> None:
+    """Six approvals for four seats and one for nobody: each has its own answer, and workflows hear of theirs."""
+    numbers = [await nominated(stack, counter) for counter in range(1, SEATS + 3)]
+    rows = rows_of([*numbers, "410181-nobody"])
+    response = await stack.post(COUNTY, "/v1/trainees/approve", rows, key="p1")
+    items = response.json()["items"]
+    assert [each["status"] for each in items] == [200] * SEATS + [409, 409, 422], items
+    sequences = [each["receipt"]["sequence"] for each in items[:SEATS]]
+    assert sequences == list(range(sequences[0], sequences[0] + SEATS)), "one commit, in the order of the rows"
+    assert check_problem(items[SEATS]["problem"]) == "quota-exhausted"
+    assert items[SEATS]["number"] == numbers[SEATS]
+    assert await phases(stack, numbers) == ["county-approved"] * SEATS + ["nominated"] * 2
+    before = await stack.recorded()
+    await stack.services.pool.execute("DELETE FROM app.idempotency")
+    again = (await stack.post(COUNTY, "/v1/trainees/approve", rows, key="p1")).json()["items"]
+    assert [each["status"] for each in again] == [each["status"] for each in items]
+    assert await stack.recorded() == before, "carried out once"
+    async with dispatching(stack):
+        for number in numbers[:SEATS]:
+            await case_shows(stack, number, "county-approved")
+    single = await stack.post(BUREAU, f"/v1/trainees/{numbers[0]}/approve", {"host": HOST})
+    assert (single.status_code, single.json()["version"]) == (200, 3)
+
+
+async def test_rows_for_one_case_are_judged_one_after_the_other(stack: API) -> None:
+    first, second = [await nominated(stack, counter) for counter in (1, 2)]
+    rows = rows_of([first, second, first])
+    items = (await stack.post(COUNTY, "/v1/trainees/approve", rows)).json()["items"]
+    assert [each["status"] for each in items] == [200, 200, 403], items
+    assert await phases(stack, [first, second]) == ["county-approved"] * 2
+
+
+async def test_a_teacher_twice_in_one_request_is_nominated_once(stack: API) -> None:
+    items = [nomination(stack, 1), nomination(stack, 1), nomination(stack, 2)]
+    answers = (await stack.post(SCHOOL, "/v1/nominations", {"items": items})).json()["items"]
+    assert [each["status"] for each in answers] == [201, 409, 201], answers
+    assert check_problem(answers[1]["problem"]) == "duplicate-nomination"
+    async with dispatching(stack):
+        await case_shows(stack, answers[2]["number"], "nominated")
+
+
+async def test_rows_need_no_temporal(stack: API) -> None:
+    """The ledger decides; what has to run is started when there is something to start it."""
+    stack.services.commands._breaker.unanswered("temporal-unavailable")
+    items = [nomination(stack, counter) for counter in (1, 2)]
+    answers = (await stack.post(SCHOOL, "/v1/nominations", {"items": items})).json()
+    assert (answers["succeeded"], answers["failed"], answers["kept"]) == (2, 0, 0), answers
+    stack.services.commands._breaker.answered()
+    async with dispatching(stack):
+        for each in answers["items"]:
+            await case_shows(stack, each["number"], "nominated")
+
+
+def before_the_append(api: API, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[Any]]) -> None:
+    """Let something happen once, after rows were judged and before they are appended."""
+    ledger = api.services.judge._ledger
+    append_many, waiting = ledger.append_many, [happens]
+
+    async def late(appends: Any) -> Any:
+        if waiting:
+            await waiting.pop()()
+        return await append_many(appends)
+
+    monkeypatch.setattr(ledger, "append_many", late)
+
+
+async def test_a_row_whose_case_moves_on_meanwhile_is_decided_by_its_workflow(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [await nominated(stack, counter) for counter in (1, 2)]
+    before_the_append(
+        stack, monkeypatch, lambda: stack.post(SCHOOL, f"/v1/trainees/{first}/withdraw", {"reason": "ill"})
+    )
+    items = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of([first, second, first]))).json()["items"]
+    assert [each["status"] for each in items] == [409, 200, 409], items
+    assert await phases(stack, [first, second]) == ["withdrawn", "county-approved"]
+
+
+async def test_a_row_refused_for_what_is_over_meanwhile_is_decided_by_its_workflow(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [await nominated(stack, counter) for counter in (1, 2)]
+    returned = await stack.post(
+        COUNTY, f"/v1/trainees/{first}/return", {"reason": "材料不全"}, headers={"If-Match": '"1"'}
+    )
+    assert returned.status_code == 200, returned.text
+    before_the_append(stack, monkeypatch, lambda: stack.post(SCHOOL, f"/v1/trainees/{first}/resubmit"))
+    items = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of([first, second]))).json()["items"]
+    assert [each["status"] for each in items] == [200, 200], items
+
+
+async def test_rows_whose_commit_gave_no_answer_are_carried_out_once(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [await nominated(stack, counter) for counter in (1, 2)]
+    ledger = stack.services.judge._ledger
+    append_many = ledger.append_many
+
+    async def silent(appends: Any) -> Any:
+        await append_many(appends)
+        raise LedgerUnavailable("the answer was lost")
+
+    monkeypatch.setattr(ledger, "append_many", silent)
+    items = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of(numbers))).json()["items"]
+    assert [(each["status"], each["receipt"]["version"]) for each in items] == [(200, 2)] * 2, items
+    assert [len(await commands_of(stack, number)) for number in numbers] == [2, 2]
+
+
+async def test_rows_that_take_too_long_to_judge_go_to_their_workflows(
+    stack: API, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [await nominated(stack, counter) for counter in (1, 2)]
+    monkeypatch.setattr(judging, "PATIENCE_S", 0.0)
+    items = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of(numbers))).json()["items"]
+    assert [each["status"] for each in items] == [200, 200], items
 
 
 async def test_a_dry_run_says_what_every_row_would_come_to_and_changes_nothing(stack: API) -> None:

@@ -235,6 +235,7 @@ async def test_rows_are_kept_under_one_operation_in_their_lanes(mortal: Mortal) 
     api = mortal.api
     numbers = [await nominated(api, counter) for counter in (1, 2, 3)]
     await mortal.kill()
+    await accepted(await api.post(COUNTY, f"/v1/trainees/{numbers[2]}/approve", {}))
     rows = [{"trainee": numbers[0]}, {"trainee": "nobody"}, {"trainee": numbers[1]}, {"trainee": numbers[0]}]
     response = await api.post(COUNTY, "/v1/trainees/approve", {"items": rows}, key="rows")
     body = response.json()

@@ -174,7 +174,8 @@ class Stage:
     async def dispatched(self) -> None:
         """Start and wake the processes that the outbox asks for, as the worker's dispatcher does, but no mailboxes."""
         dispatcher = Dispatcher(self.core.pool, self.core.client, task_queue=self.core.task_queue)
-        await dispatcher._start_processes(Outbox(self.core.pool))
+        outbox = Outbox(self.core.pool)
+        await dispatcher._start_processes(outbox, await outbox.next_starts())
 
     async def let_pass(self, kind: ProcessKind, number: str, type_: str) -> None:
         """Move the clock from each deadline of the process to its next, until the event of this type is there."""

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -280,3 +281,28 @@ async def test_the_application_may_read_in_all_these_ways(ledger: Ledger, pool: 
         assert len(await events_by_type(connection, BOOK, "changed")) == 4
         assert len(await events_by_correlation(connection, BOOK, "workflow-1", stream=STREAM)) == 4
         assert len(await stream_at(connection, BOOK, STREAM, recorded_at=NOW)) == 1
+
+
+async def test_streams_and_their_versions_are_read_at_once(ledger: Ledger) -> None:
+    await store(ledger, append(write("a", events=2)), append(write("b")), append(typed("c", "opened", book="another")))
+    found = await ledger.read_streams(BOOK, ["b", "a", "c", "unknown"])
+    assert {stream: [event.version for event in events] for stream, events in found.items()} == {"b": [1], "a": [1, 2]}
+    assert found["a"] == await ledger.read_stream(BOOK, "a")
+    assert await ledger.stream_versions(BOOK, ["b", "a", "c", "unknown"]) == {"a": 2, "b": 1}
+    assert await ledger.read_streams("unknown", ["a"]) == await ledger.read_streams(BOOK, []) == {}
+
+
+async def test_streams_that_are_too_long_together_are_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store(ledger, append(write("a", events=2)), append(write("b", events=2)))
+    monkeypatch.setattr("ledger.store.MAX_STREAM_EVENTS", 3)
+    assert len(await ledger.read_streams(BOOK, ["a"])) == 1
+    with pytest.raises(StreamTooLong):
+        await ledger.read_streams(BOOK, ["a", "b"])
+
+
+async def test_the_answers_to_many_commands_are_found_at_once(ledger: Ledger) -> None:
+    first, second = append(write("a"), reply=b"one"), append(write("b"), reply=b"two")
+    await store(ledger, first, second)
+    found = await ledger.find_commands([first.command_id, uuid4(), second.command_id])
+    assert {id_: each.reply for id_, each in found.items()} == {first.command_id: b"one", second.command_id: b"two"}
+    assert found[first.command_id] == await ledger.find_command(first.command_id)

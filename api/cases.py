@@ -87,6 +87,15 @@ class Cases:
         found = await self._load("trainee", number, self._trainees)
         return self._seen(caller, "trainee", found, _parties_of_trainee)
 
+    async def remembered_trainee(self, number: str, caller: Caller) -> Found[Trainee] | None:
+        """A nomination as it was when it was read last, for somebody who asks whether that still holds; None when it
+        is not in memory, or not the caller's business.
+        """
+        kept = self._trainees.kept((await self.plan_of("trainee", number)).id, stream_name("trainee", number))
+        if kept is None or not _parties_of_trainee(kept.state).include(caller):
+            return None
+        return Found(number, kept.state, kept.version, kept.events)
+
     async def training_class(self, number: str, caller: Caller) -> Found[TrainingClass]:
         """A class, folded from its stream."""
         found = await self._load("class", number, self._classes)

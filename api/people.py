@@ -4,6 +4,7 @@ Nothing personal goes on to Temporal, into an event in the clear, or into a log.
 in full, not even to whoever sent it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 from uuid import UUID, uuid4
@@ -23,9 +24,11 @@ from domain.identity import (
     parse_identity_document,
     same_name,
 )
+from domain.numbers import PEOPLE, stream_name
 from domain.person import Person
 from domain.trainee_messages import PersonReference
 from ledger.errors import SubjectErased
+from ledger.types import StreamPlace
 
 TELEPHONE_SHOWN = 3
 TELEPHONE_SHOWN_AT_END = 2
@@ -132,7 +135,25 @@ async def recognise_known(services: Services, person: Particulars, identity: Ide
 
 async def show(services: Services, person: UUID, *, name_is_clear: bool) -> PersonOut:
     """The person with masked fields; the name is in the clear only where the caller works with him."""
-    fields = await _opened(services, await services.people.answering(person))
+    return _shown(person, await _opened(services, await services.people.answering(person)), name_is_clear=name_is_clear)
+
+
+async def show_remembered(
+    services: Services, person: UUID, case: StreamPlace, *, name_is_clear: bool
+) -> PersonOut | None:
+    """The same in one round trip, if he is remembered, and neither his record nor the case has changed since."""
+    known = services.people.remembered(person)
+    if known is None or known.erasure:
+        return None
+    record = StreamPlace(PEOPLE, stream_name("person", str(person)), known.version)
+    try:
+        fields = await services.vault.open_at(known.id, known.sealed, (case, record))
+    except SubjectErased:
+        return None
+    return None if fields is None else _shown(person, fields, name_is_clear=name_is_clear)
+
+
+def _shown(person: UUID, fields: Mapping[str, Any], *, name_is_clear: bool) -> PersonOut:
     name, number = fields.get("name"), fields.get("identity_number")
     telephone, email = fields.get("telephone"), fields.get("email")
     return PersonOut(

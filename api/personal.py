@@ -6,7 +6,7 @@ what changes a person's record and answers with such a model is written down eve
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +18,7 @@ from pydantic import GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from ledger.types import StreamPlace
 from ledger.vault import Vault
 from services.personal_reads import Read
 
@@ -89,6 +90,12 @@ class NotingVault(Vault):
     async def open(self, subject_id: UUID, sealed: str) -> dict[str, str]:
         fields = await super().open(subject_id, sealed)
         note_person(subject_id)
+        return fields
+
+    async def open_at(self, subject_id: UUID, sealed: str, places: Sequence[StreamPlace]) -> dict[str, str] | None:
+        fields = await super().open_at(subject_id, sealed, places)
+        if fields is not None:
+            note_person(subject_id)
         return fields
 
     async def find(self, natural_key: str) -> UUID | None:

@@ -7,7 +7,9 @@ over loopback by this process.
   the same FastAPI routes that return a constant (`benchmarks/constant_api.py` says what these are).
 - A bulk: `POST /v1/classes/{number}/registrations` with 300 rows, in turns with 300 bare Updates of running workflows
   that do nothing (`floor` of `benchmarks/baselines.py`), as many at once as the API sends. `bare` is the same with a
-  local activity and one INSERT per Update: what the way that ours goes costs by itself.
+  local activity and one INSERT per Update: what a single command costs by itself. Ours answers when all rows are
+  recorded; `followed` is the time until the last of their workflows is listed in its new phase, and nothing else is
+  measured until then.
 """
 
 import argparse
@@ -65,7 +67,7 @@ BEYOND_REACH: Final = {"XUNJI_RATE_LIMIT_PER_MINUTE": "1000000", "XUNJI_RATE_LIM
 
 ATTEMPTS, SHOWN = 5, 2_000
 ROLES: Final[dict[str, KeyRole]] = {"zzedu": "bureau", COUNTY: "county", SCHOOL: "school", HOST: "host"}
-CONSTANTS: Final = ("bytes", "model")
+CONSTANTS: Final = ("route", "bytes", "model")
 BASELINES: Final = ("floor", "bare")
 
 
@@ -203,12 +205,6 @@ class Updates:
         )
 
 
-async def seconds_of(work: Awaitable[Any]) -> float:
-    began_s = time.perf_counter()
-    await work
-    return time.perf_counter() - began_s
-
-
 async def measure(rounds: tuple[int, int], say: Callable[[str], None]) -> dict[str, Any]:
     """Run everything on a fresh stack and give the figures."""
     async with AsyncExitStack() as exits:
@@ -281,7 +277,7 @@ async def measure_bulk(
         argv = [sys.executable, "-m", "benchmarks.baselines", kind]
         await start(stack, f"bench-{kind}", argv, DATABASE_URL=stack.database_url)
     updates = {kind: Updates(client, kind) for kind in BASELINES}
-    seconds: dict[str, list[float]] = {kind: [] for kind in ("ours", *BASELINES)}
+    seconds: dict[str, list[float]] = {kind: [] for kind in ("ours", "followed", *BASELINES)}
     for turn in range(rounds + 1):
         number, trainees = await school.class_of(BULK)
         ids = {kind: await each.prepare(BULK) for kind, each in updates.items()}
@@ -293,14 +289,20 @@ async def measure_bulk(
         }
         order = list(works)
         for kind in order if turn % 2 == 0 else reversed(order):
-            taken_s = await seconds_of(works[kind]())
-            if turn:
-                seconds[kind].append(taken_s)
+            began_s = time.perf_counter()
+            await works[kind]()
+            taken = {kind: time.perf_counter() - began_s}
+            if kind == "ours":
+                await listed(client, number, BULK)
+                taken["followed"] = time.perf_counter() - began_s
+            for each in taken if turn else ():
+                seconds[each].append(taken[each])
         say(f"bulk {turn}: " + "  ".join(f"{kind} {each[-1]:.2f} s" for kind, each in seconds.items() if each))
     return {
         "rows": BULK,
         "target": BULK_TARGET,
         **{f"ratio_to_{kind}": _ratio(seconds["ours"], seconds[kind]) for kind in BASELINES},
+        "followed_to_floor": _ratio(seconds["followed"], seconds["floor"]),
         "rounds": {kind: [round(each, 3) for each in times] for kind, times in seconds.items()},
     }
 
@@ -311,6 +313,13 @@ async def seen(desk: Desk, number: str) -> None:
         page = (await desk.get(HOST, f"/v1/trainees?training_class={number}&phase=confirmed&limit=500")).json()
         if len(page["items"]) >= BULK:
             return
+        await asyncio.sleep(SEEN_PAUSE_S)
+
+
+async def listed(client: Client, number: str, count: int) -> None:
+    """Wait until so many workflows of the class are listed as in training."""
+    query = f'XunjiClass = "{number}" AND XunjiPhase = "in-training"'
+    while (await client.count_workflows(query)).count < count:
         await asyncio.sleep(SEEN_PAUSE_S)
 
 
@@ -330,7 +339,7 @@ async def measure_reads(
     for kind in CONSTANTS:
         ports[kind] = free_port(None)
         argv = [sys.executable, "-m", "benchmarks.constant_api", kind, str(ports[kind]), str(directory)]
-        await start(stack, f"constant-{kind}", argv, ports[kind])
+        await start(stack, f"constant-{kind}", argv, ports[kind], **BEYOND_REACH)
     key = desk.keys[HOST]
     asked = {
         "trainee": ([request_of(f"/v1/trainees/{each}", key) for each in numbers], READS),
@@ -385,7 +394,7 @@ def main(arguments: list[str]) -> int:
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
     reads, bulk = result["reads"], result["bulk"]
-    good = all(reads[name]["ratio_to_bytes"] >= READ_TARGET for name in ("trainee", "list"))
+    good = all(reads[name]["ratio_to_route"] >= READ_TARGET for name in ("trainee", "list"))
     return 0 if good and bulk["ratio_to_floor"] <= BULK_TARGET else 1
 
 

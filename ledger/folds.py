@@ -41,6 +41,10 @@ class Folds(Generic[State]):
         self._limit = limit
         self._kept: OrderedDict[tuple[str, str], Folded[State]] = OrderedDict()
 
+    def kept(self, book: str, stream: str) -> Folded[State] | None:
+        """The stream as it was when it was looked at last, None when it is not in memory. It may have gone on since."""
+        return self._kept.get((book, stream))
+
     async def find(self, book: str, stream: str) -> Folded[State] | None:
         """The stream as it stands at this moment, None for an unknown one. Raises what `Ledger.read_stream` raises."""
         place = (book, stream)

@@ -31,7 +31,7 @@ from ledger.detaching import Whereabouts
 from ledger.errors import AppendRejected, LedgerError, PageOutOfRange, StreamInAnotherBook, StreamTooLong
 from ledger.evolution import OPAQUE, Schemas
 from ledger.schema import ONE_BOOK
-from ledger.types import Append, AppendResult, Counter, RecordedEvent, StoredReply, StreamHead
+from ledger.types import Append, AppendResult, Counter, RecordedEvent, StoredReply, StreamHead, StreamPlace
 
 PAGE_LIMIT: Final = 10_000
 """No page is longer than this."""
@@ -51,13 +51,14 @@ SELECT c.command_id, c.content_hash, c.reply
 FROM unnest($1::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (SELECT * FROM ledger.commands WHERE command_id = wanted.id LIMIT 1) AS c
 """
-_STREAMS_EVENTS: Final = """
-SELECT wanted.stream, e.body
-FROM unnest($2::text[]) WITH ORDINALITY AS wanted (stream, place)
+_NEWER: Final = """
+SELECT wanted.place, e.body
+FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS wanted (book, stream, version, place)
 CROSS JOIN LATERAL (
-    SELECT body, version FROM ledger.events WHERE book = $1 AND stream = wanted.stream ORDER BY version LIMIT $3
+    SELECT body, version FROM ledger.events
+    WHERE book = wanted.book AND stream = wanted.stream AND version > wanted.version ORDER BY version LIMIT $4
 ) AS e
-ORDER BY wanted.place, e.version LIMIT $3
+ORDER BY wanted.place, e.version LIMIT $4
 """
 _VERSIONS: Final = """
 SELECT s.stream, s.version
@@ -168,21 +169,27 @@ class Ledger:
         rows = await self._pool.fetch(_REPLIES, command_ids)
         return {row["command_id"]: StoredReply(row["content_hash"], row["reply"]) for row in rows}
 
-    async def read_streams(self, book: str, streams: Sequence[str]) -> dict[str, list[RecordedEvent]]:
-        """Give the events of streams of one book, each in order; unknown streams are not in it.
+    async def read_newer(self, places: Sequence[StreamPlace]) -> dict[StreamPlace, list[RecordedEvent]]:
+        """Give the events of streams after a version each, in order; a stream without any is not in it.
 
-        Raises StreamTooLong when they hold more than MAX_STREAM_EVENTS together, and BookDetached when the book's
-        events are not here any more.
+        Raises StreamTooLong when they are more than MAX_STREAM_EVENTS together, and BookDetached when the events of
+        one of the books are not here any more.
         """
-        rows = await self._pool.fetch(_STREAMS_EVENTS, book, streams, MAX_STREAM_EVENTS + 1)
+        rows = await self._pool.fetch(
+            _NEWER,
+            [each.book for each in places],
+            [each.stream for each in places],
+            [each.after_version for each in places],
+            MAX_STREAM_EVENTS + 1,
+        )
         if len(rows) > MAX_STREAM_EVENTS:
-            raise StreamTooLong(f"{len(streams)} streams hold more than {MAX_STREAM_EVENTS} events together")
-        if not rows:
-            await self._whereabouts.check(book)
+            raise StreamTooLong(f"{len(places)} streams hold more than {MAX_STREAM_EVENTS} such events together")
         newest = self._schemas.newest
-        found: dict[str, list[RecordedEvent]] = {}
+        found: dict[StreamPlace, list[RecordedEvent]] = {}
         for row in rows:
-            found.setdefault(row["stream"], []).append(newest(parse_event(row["body"])))
+            found.setdefault(places[row["place"] - 1], []).append(newest(parse_event(row["body"])))
+        for book in {each.book for each in places if each not in found}:
+            await self._whereabouts.check(book)
         return found
 
     async def stream_versions(self, book: str, streams: Sequence[str]) -> dict[str, int]:

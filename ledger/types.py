@@ -212,6 +212,15 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """A place in a stream: what comes after the version is wanted."""
+
+    book: str
+    stream: str
+    after_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StreamHead:
     """A stream of a book and the version of its last event."""
 

@@ -35,6 +35,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ledger.errors import InvalidKey, InvalidNaturalKey, SealBroken, SubjectErased, SubjectUnknown, VaultError
+from ledger.types import StreamPlace
 
 KEY_BYTES: Final = 32
 KEY_ID_BYTES: Final = 8
@@ -51,6 +52,12 @@ _SEALING: Final = b"xunji vault fields\x00"
 _INDEXING: Final = b"xunji vault index\x00"
 _NAMING: Final = b"xunji vault key id\x00"
 _CREATE_ATTEMPTS: Final = 3
+_KEY_AT: Final = """
+SELECT wrapped_key, master_key_id, erased_at, erasure_reason, (
+    SELECT count(*) FROM unnest($2::text[], $3::text[], $4::bigint[]) AS known (book, stream, version)
+    WHERE (SELECT version FROM ledger.streams s WHERE s.book = known.book AND s.stream = known.stream) = known.version
+) AS standing FROM vault.subjects WHERE id = $1
+"""
 _REASON: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -234,14 +241,17 @@ class Vault:
 
         The key is read anew every time, so that nothing is opened in any process once an erasure was committed.
         """
-        key = await self._key(subject_id)
-        value = _unpack(sealed)
-        try:
-            plain = key.decrypt(value[:NONCE_BYTES], value[NONCE_BYTES:], _SEALING + subject_id.bytes)
-        except InvalidTag as error:
-            raise SealBroken(f"not sealed for subject {subject_id}, or changed since") from error
-        fields: dict[str, str] = orjson.loads(plain)
-        return fields
+        return _opened(await self._key(subject_id), subject_id, sealed)
+
+    async def open_at(self, subject_id: UUID, sealed: str, places: Sequence[StreamPlace]) -> dict[str, str] | None:
+        """The same in one round trip with the question whether streams still end where somebody knows them; None when
+        one has gone on. Raises as `open` does.
+        """
+        books, streams = [each.book for each in places], [each.stream for each in places]
+        row = await self._pool.fetchrow(_KEY_AT, subject_id, books, streams, [each.after_version for each in places])
+        if row is not None and row["standing"] != len(places):
+            return None
+        return _opened(self._unwrapped(subject_id, row), subject_id, sealed)
 
     async def erase(self, subject_id: UUID, reason: str = ERASED_ON_REQUEST) -> Tombstone:
         """Destroy the person's key and index entry, for ever, and leave a tombstone with the time and the reason.
@@ -329,6 +339,9 @@ class Vault:
         row = await self._pool.fetchrow(
             "SELECT wrapped_key, master_key_id, erased_at, erasure_reason FROM vault.subjects WHERE id = $1", subject_id
         )
+        return self._unwrapped(subject_id, row)
+
+    def _unwrapped(self, subject_id: UUID, row: Mapping[str, Any] | None) -> AESGCM:
         if row is None:
             raise SubjectUnknown(f"no subject {subject_id}")
         if row["wrapped_key"] is None:
@@ -354,6 +367,16 @@ class Vault:
     def _forget(self, subject_id: UUID) -> None:
         self._erasures += 1
         self._cached.pop(subject_id, None)
+
+
+def _opened(key: AESGCM, subject_id: UUID, sealed: str) -> dict[str, str]:
+    value = _unpack(sealed)
+    try:
+        plain = key.decrypt(value[:NONCE_BYTES], value[NONCE_BYTES:], _SEALING + subject_id.bytes)
+    except InvalidTag as error:
+        raise SealBroken(f"not sealed for subject {subject_id}, or changed since") from error
+    fields: dict[str, str] = orjson.loads(plain)
+    return fields
 
 
 def _erased(subject_id: UUID, row: Mapping[str, Any]) -> SubjectErased:

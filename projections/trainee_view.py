@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 
 from domain.decision import Event
@@ -61,6 +62,30 @@ FOLLOW_UPS: dict[type[Event], str] = {
 }
 
 
+ITEM_FIELDS = (
+    "number",
+    "version",
+    "campaign",
+    "project_type",
+    "county",
+    "school",
+    "stage",
+    "subject",
+    "position",
+    "rural",
+    "phase",
+    "closed",
+    "returned",
+    "waiting_for",
+    "deadline",
+    "host",
+    "training_class",
+    "certificate",
+    "follow_up",
+    "submitted_at",
+)
+"""What a list shows of a nomination, whoever asks; it lies in the column `item` as JSON, as it goes out."""
+
 _FIRST: dict[str, Any] = {"follow_up": "", "corrected_sequence": 0, "withdrawal_reason": ""}
 
 
@@ -91,6 +116,7 @@ def _apply(row: Row | None, event: RecordedEvent) -> Row:
         columns["withdrawal_reason"] = happened.reason
     columns["follow_up"] = _follow_up(happened, columns["follow_up"])
     columns["closed_at"] = _closed_at(row, state, event.recorded_at)
+    columns["item"] = orjson.dumps({name: columns[name] for name in ITEM_FIELDS}, option=orjson.OPT_UTC_Z).decode()
     return columns
 
 
@@ -149,4 +175,4 @@ def _closed_at(row: Row | None, state: Trainee, at: datetime) -> object:
     return row["closed_at"] if row is not None and row["closed"] else at
 
 
-TRAINEES = View("trainees", "number", _number, _apply, TypeAdapter(Trainee), version=2, per_stream=True)
+TRAINEES = View("trainees", "number", _number, _apply, TypeAdapter(Trainee), version=3, per_stream=True)

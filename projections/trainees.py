@@ -1,10 +1,12 @@
 """Nominations as people and processes ask for them. What an organisation asks for is limited to its own cases."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
+
+import orjson
 
 from domain.bulletin import CaseRecord
 from domain.decision import Actor
@@ -196,6 +198,7 @@ class Reachable:
 
 
 EVERYTHING: Final = TraineeFilter()
+EMPTY: Final = '""'
 
 
 async def get(database: Database, viewer: Actor, number: str) -> TraineeRow | None:
@@ -211,12 +214,21 @@ async def page(
     return await query.page(database, TraineeRow, TABLE, wanted.where(viewer), key="number", after=after, limit=limit)
 
 
-async def page_of_columns(
-    database: Database, viewer: Actor, wanted: TraineeFilter, columns: Sequence[str], after: str, limit: int
-) -> Page[dict[str, Any]]:
-    """The same, of each only these columns. Raises LimitOutOfRange."""
+async def page_of_items(database: Database, viewer: Actor, wanted: TraineeFilter, after: str, limit: int) -> Page[str]:
+    """The same as JSON objects with the fields `trainee_view.ITEM_FIELDS` and `restriction`, which is empty for hosts.
+
+    They lie in the view as they are shown. Raises LimitOutOfRange.
+    """
+    is_host = viewer.role == "host"
+    columns = ("number", "item") if is_host else ("number", "item", "restriction")
     where = wanted.where(viewer)
-    return await query.page_of_columns(database, columns, TABLE, where, key="number", after=after, limit=limit)
+    found = await query.page_of_columns(database, columns, TABLE, where, key="number", after=after, limit=limit)
+    items = (_item(each["item"], "" if is_host else each["restriction"]) for each in found.items)
+    return Page(tuple(items), found.next)
+
+
+def _item(shown: str, restriction: str) -> str:
+    return f'{shown[:-1]},"restriction":{orjson.dumps(restriction).decode() if restriction else EMPTY}}}'
 
 
 async def count_by_phase(database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING) -> dict[str, int]:

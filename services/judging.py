@@ -39,6 +39,7 @@ from ledger.types import (
     Duplicate,
     RecordedEvent,
     StoredReply,
+    StreamPlace,
     VersionConflict,
 )
 from projections.checkpoints import Checkpoints
@@ -194,13 +195,11 @@ class Judge:
     async def _bench(self, requests: Sequence[UpdateLedger]) -> "_Bench":
         """Everything that the commands say they rest on, read at once."""
         done = await self._ledger.find_commands([each.command_id for each in requests])
-        streams: dict[str, set[str]] = {}
-        for each in requests:
-            book = book_of(each.kind, each.campaign)
-            streams.setdefault(book, set()).add(process_stream(each.kind, each.number))
-        recorded: dict[str, Sequence[RecordedEvent]] = {}
-        for book, names in streams.items():
-            recorded |= await self._ledger.read_streams(book, sorted(names))
+        places = {
+            StreamPlace(book_of(each.kind, each.campaign), process_stream(each.kind, each.number)) for each in requests
+        }
+        newest = await self._ledger.read_newer(list(places))
+        recorded = {place.stream: events for place, events in newest.items()}
         return _Bench(self._facts, self._clock, await self._clock.now(), done, recorded)
 
 

@@ -67,6 +67,11 @@ class PersonRecords:
         found = await self._folds.find(PEOPLE, stream_name("person", str(id_)))
         return found.state if found is not None else None
 
+    def remembered(self, id_: UUID) -> Person | None:
+        """The record as it was when it was read last, None when it is not in memory or answers for no one any more."""
+        kept = self._folds.kept(PEOPLE, stream_name("person", str(id_)))
+        return kept.state if kept is not None and kept.state.joined_into is None else None
+
     async def answering(self, id_: UUID) -> Person | None:
         """The record that answers for this one: itself, or the one that it was joined into."""
         found = await self.find(id_)

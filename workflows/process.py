@@ -96,6 +96,8 @@ class ProcessWorkflow:
         # A stream that does not exist leaves nothing to wait for.
         self._refused = loaded.receipt is None
         if loaded.receipt is not None:
+            if self._receipt is not None and loaded.receipt.version > self._receipt.version:
+                self._shown.appendleft(f"{loaded.receipt.phase} · read from the ledger")
             self._show(loaded.receipt)
 
     async def while_in(self, *phases: str) -> None:

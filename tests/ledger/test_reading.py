@@ -21,7 +21,7 @@ from ledger.reading import (
     stream_at,
 )
 from ledger.store import Ledger
-from ledger.types import Appended, NewEvent, RecordedEvent, StreamWrite
+from ledger.types import Appended, NewEvent, RecordedEvent, StreamPlace, StreamWrite
 from tests.ledger.appends import BOOK, NOW, STREAM, append, fill, write
 
 Pool = asyncpg.Pool
@@ -284,20 +284,25 @@ async def test_the_application_may_read_in_all_these_ways(ledger: Ledger, pool: 
 
 
 async def test_streams_and_their_versions_are_read_at_once(ledger: Ledger) -> None:
-    await store(ledger, append(write("a", events=2)), append(write("b")), append(typed("c", "opened", book="another")))
-    found = await ledger.read_streams(BOOK, ["b", "a", "c", "unknown"])
-    assert {stream: [event.version for event in events] for stream, events in found.items()} == {"b": [1], "a": [1, 2]}
-    assert found["a"] == await ledger.read_stream(BOOK, "a")
-    assert await ledger.stream_versions(BOOK, ["b", "a", "c", "unknown"]) == {"a": 2, "b": 1}
-    assert await ledger.read_streams("unknown", ["a"]) == await ledger.read_streams(BOOK, []) == {}
+    await store(ledger, append(write("a", events=3)), append(write("b")), append(typed("c", "opened", book="another")))
+    a, b, c = StreamPlace(BOOK, "a", 1), StreamPlace(BOOK, "b"), StreamPlace("another", "c")
+    found = await ledger.read_newer([b, c, a, StreamPlace(BOOK, "c"), StreamPlace(BOOK, "b", 1)])
+    assert {place: [event.version for event in events] for place, events in found.items()} == {
+        b: [1],
+        c: [1],
+        a: [2, 3],
+    }
+    assert found[a] == await ledger.read_stream(BOOK, "a", 1)
+    assert await ledger.stream_versions(BOOK, ["b", "a", "c", "unknown"]) == {"a": 3, "b": 1}
+    assert await ledger.read_newer([]) == {}
 
 
 async def test_streams_that_are_too_long_together_are_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     await store(ledger, append(write("a", events=2)), append(write("b", events=2)))
     monkeypatch.setattr("ledger.store.MAX_STREAM_EVENTS", 3)
-    assert len(await ledger.read_streams(BOOK, ["a"])) == 1
+    assert len(await ledger.read_newer([StreamPlace(BOOK, "a")])) == 1
     with pytest.raises(StreamTooLong):
-        await ledger.read_streams(BOOK, ["a", "b"])
+        await ledger.read_newer([StreamPlace(BOOK, "a"), StreamPlace(BOOK, "b")])
 
 
 async def test_the_answers_to_many_commands_are_found_at_once(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 -- One row per nomination. `state` is the domain's own state, from which the next event is applied; the columns beside
--- it are what people and processes ask for. A `…_at` column says that something has happened at least once.
+-- it are what people and processes ask for, `item` what a list shows of it (`trainee_view.ITEM_FIELDS`). A `…_at` column
+-- says that something has happened at least once.
 CREATE TABLE IF NOT EXISTS trainees (
     number              text COLLATE "C" PRIMARY KEY,
     version             bigint NOT NULL CHECK (version > 0),
@@ -51,6 +52,7 @@ CREATE TABLE IF NOT EXISTS trainees (
     waiting_rank        integer,
     substitutes         text COLLATE "C" NOT NULL,
     substituted_by      text COLLATE "C" NOT NULL,
+    item                text NOT NULL,
     state               jsonb NOT NULL
 ) WITH (fillfactor = 60);
 CREATE INDEX IF NOT EXISTS trainees_by_campaign ON trainees (campaign, number);

@@ -16,13 +16,13 @@ from api.permissions import Caller, ProcessWithCommands
 from api.problems import Problem, not_found
 from api.validation import Fault
 from domain import restriction, restriction_messages, trainee_messages, trainee_state, training_class
-from domain.decision import EventCatalogue
+from domain.decision import Event, EventCatalogue
 from domain.numbers import RESTRICTIONS, book_of, number_prefix, stream_name
 from domain.plan import Plan
 from domain.restriction import Restriction
 from domain.trainee_state import Trainee
 from domain.training_class import TrainingClass
-from ledger.folds import Folds
+from ledger.folds import Folded, Folds
 from ledger.store import Ledger
 from ledger.types import RecordedEvent
 from projections.plans import PlanStore, UnknownPlan
@@ -41,16 +41,24 @@ Other = TypeVar("Other", Trainee, TrainingClass, Restriction)
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[State]):
-    """A case as its stream stands."""
+    """A case as its stream stands; `opening` is the event that it begins with."""
 
     number: str
     state: State
     version: int
     events: Sequence[RecordedEvent]
+    opening: Event
 
 
-def _folds(ledger: Ledger, catalogue: EventCatalogue, fold: Callable[[Iterable[Any]], State | None]) -> Folds[State]:
-    return Folds(ledger, lambda events: fold(catalogue.read(each) for each in events))
+def _folds(
+    ledger: Ledger, catalogue: EventCatalogue, fold: Callable[[Iterable[Any]], State | None]
+) -> Folds[tuple[State, Event]]:
+    def folded(recorded: Sequence[RecordedEvent]) -> tuple[State, Event] | None:
+        events = [catalogue.read(each) for each in recorded]
+        state = fold(events)
+        return None if state is None else (state, events[0])
+
+    return Folds(ledger, folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,9 @@ class Cases:
         is not in memory, or not the caller's business.
         """
         kept = self._trainees.kept((await self.plan_of("trainee", number)).id, stream_name("trainee", number))
-        if kept is None or not _parties_of_trainee(kept.state).include(caller):
+        if kept is None or not _parties_of_trainee(kept.state[0]).include(caller):
             return None
-        return Found(number, kept.state, kept.version, kept.events)
+        return _found(number, kept)
 
     async def training_class(self, number: str, caller: Caller) -> Found[TrainingClass]:
         """A class, folded from its stream."""
@@ -133,14 +141,14 @@ class Cases:
         except UnknownPlan:
             raise not_found(WORDS[process], number) from None
 
-    async def _load(self, process: ProcessWithCommands, number: str, folds: Folds[State]) -> Found[State]:
+    async def _load(self, process: ProcessWithCommands, number: str, folds: Folds[tuple[State, Event]]) -> Found[State]:
         book = RESTRICTIONS
         if process != "restriction":
             book = book_of(process, (await self.plan_of(process, number)).id)
         found = await folds.find(book, stream_name(process, number))
         if found is None:
             raise not_found(WORDS[process], number)
-        return Found(number, found.state, found.version, found.events)
+        return _found(number, found)
 
     def _seen(
         self,
@@ -158,6 +166,11 @@ class Cases:
         if not parties.include(caller):
             raise not_found(WORDS[process], found.number)
         return found
+
+
+def _found(number: str, folded: Folded[tuple[State, Event]]) -> Found[State]:
+    state, opening = folded.state
+    return Found(number, state, folded.version, folded.events, opening)
 
 
 def _includes_for_command(parties: Parties, caller: Caller) -> bool:

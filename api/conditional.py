@@ -109,7 +109,7 @@ def answered(
     content = shown.model_dump_json().encode()
     tag = etag(version)
     if shows_more:
-        digest = hmac.new(services.digest_key, content, hashlib.sha256).hexdigest()[:DIGEST_LENGTH]
+        digest = hmac.digest(services.digest_key, content, hashlib.sha256).hex()[:DIGEST_LENGTH]
         tag = f'"{version}.{digest}"'
     given = (if_none_match or "").strip()
     if given == "*" or (_LIST.fullmatch(given) and tag.strip('"') in _TAG.findall(given)):

@@ -34,7 +34,7 @@ from api.services import Services, ServicesHere, allowed, step
 from domain.decision import Command
 from domain.numbers import stream_name
 from domain.trainee import allowed_commands
-from domain.trainee_messages import EVENTS, Code, TraineeNominated
+from domain.trainee_messages import Code, TraineeNominated
 from domain.trainee_state import Trainee, case_of
 from ledger.types import RecordedEvent, StreamPlace
 from projections import trainees as view
@@ -212,9 +212,10 @@ async def get_trainee(
 ) -> Response:
     """The nomination with its person. The `ETag` begins with the stream's version."""
     found, person = await _seen_with_person(services, number, caller)
-    shown = _shown(found, person)
     if caller.role == "host":
-        shown = _for_host(shown)
+        # It trains and reaches him without (edge case 61), and without what is left out below.
+        person.identity_number = None
+    shown = _shown(found, person, is_for_host=caller.role == "host")
     return answered(services, shown, found.version, if_none_match, shows_more=True)
 
 
@@ -231,14 +232,9 @@ async def _seen_with_person(services: Services, number: str, caller: Caller) -> 
     return found, await people.show(services, found.state.person, name_is_clear=True)
 
 
-def _for_host(shown: TraineeOut) -> TraineeOut:
-    person = shown.person.model_copy(update={"identity_number": None})
-    return shown.model_copy(update={"person": person, "years_of_service": None, "restriction": None})
-
-
-def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
+def _shown(found: Found[Trainee], person: people.PersonOut, *, is_for_host: bool) -> TraineeOut:
     state, case = found.state, case_of(found.number, found.state)
-    nominated = EVENTS.read(found.events[0])
+    nominated = found.opening
     assert isinstance(nominated, TraineeNominated), "a nomination's stream begins with it"
     return TraineeOut(
         number=found.number,
@@ -252,7 +248,7 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
         subject=nominated.subject,
         position=nominated.position,
         rural=nominated.rural,
-        years_of_service=nominated.years_of_service,
+        years_of_service=None if is_for_host else nominated.years_of_service,
         phase=state.phase,
         closed=state.closed,
         returned=state.returned,
@@ -264,7 +260,7 @@ def _shown(found: Found[Trainee], person: people.PersonOut) -> TraineeOut:
         ends=state.ends,
         leaves=list(state.leaves),
         certificate=state.certificate,
-        restriction=state.restriction,
+        restriction=None if is_for_host else state.restriction,
         follow_up=state.follow_up,
         submitted_at=state.submitted_at,
         self_nominated=nominated.self_nominated,

@@ -2,6 +2,7 @@
 
 from api.pagination import Page
 from api.trainees import TraineeItem
+from projections.trainee_view import ITEM_FIELDS
 from tests.api.front_door import API, BUREAU, COUNTY, HOST, OTHER_COUNTY
 from tests.api.test_classes import selected
 
@@ -36,3 +37,7 @@ async def test_a_host_sees_no_restriction_in_the_list(stack: API) -> None:
         return str(item["restriction"])
 
     assert (await shown(COUNTY), await shown(HOST)) == (f"{number}-r1", "")
+
+
+def test_what_lies_in_the_view_is_what_the_model_shows() -> None:
+    assert (*ITEM_FIELDS, "restriction") == tuple(TraineeItem.model_fields)

@@ -9,7 +9,10 @@ import pytest
 
 from ledger import vault as vault_module
 from ledger.errors import InvalidKey, InvalidNaturalKey, SealBroken, SubjectErased, SubjectUnknown
+from ledger.store import Ledger
+from ledger.types import StreamPlace
 from ledger.vault import IndexKeyMissing, InvalidReason, Vault, key_id, normalise
+from tests.ledger.appends import BOOK, append, write
 
 MASTER = bytes(range(32))
 INDEX = bytes(range(32, 64))
@@ -32,6 +35,28 @@ async def test_what_is_sealed_opens_and_says_nothing(vault: Vault, pool: "asyncp
     assert "13800000000" not in sealed and "王" not in sealed
     everything = repr([tuple(row) for row in await pool.fetch("SELECT * FROM vault.subjects")])
     assert NUMBER not in everything
+
+
+async def test_what_is_sealed_opens_together_with_the_question_whether_streams_still_end_there(
+    vault: Vault, ledger: Ledger
+) -> None:
+    subject = await vault.subject_for(NUMBER)
+    sealed = await vault.seal(subject.id, FIELDS)
+    await ledger.append(append(write("a", events=2), write("b")))
+    a, b = StreamPlace(BOOK, "a", 2), StreamPlace(BOOK, "b", 1)
+    assert await vault.open_at(subject.id, sealed, (a, b)) == FIELDS
+    assert await vault.open_at(subject.id, sealed, ()) == FIELDS
+    for gone_on in (StreamPlace(BOOK, "a", 1), StreamPlace(BOOK, "a", 3), StreamPlace(BOOK, "c", 1)):
+        assert await vault.open_at(subject.id, sealed, (gone_on, b)) is None
+    await ledger.append(append(write("b", expected=1)))
+    assert await vault.open_at(subject.id, sealed, (a, b)) is None
+    with pytest.raises(SealBroken):
+        await vault.open_at(subject.id, "v1.AAAA", ())
+    with pytest.raises(SubjectUnknown):
+        await vault.open_at(uuid4(), sealed, (a,))
+    await vault.erase(subject.id)
+    with pytest.raises(SubjectErased):
+        await vault.open_at(subject.id, sealed, (a,))
 
 
 async def test_a_person_is_found_by_any_spelling_of_the_number(vault: Vault) -> None:

@@ -24,6 +24,9 @@ MAX_LARGE_ROWS: Final = 2_000
 CONCURRENT_ROWS: Final = 32
 """Rows of one request that are under way at once."""
 
+PREPARED_AT_ONCE: Final = 4
+"""Rows that are made ready at once where they are not sent one by one: more would only keep other requests waiting."""
+
 NUMBER_LIMIT: Final = 80
 TraineeNumber = Annotated[
     str,
@@ -173,7 +176,7 @@ def parsed_row(model: type[Row], raw: object) -> Row:
 
 
 async def run_rows(jobs: Sequence[Job], *, are_sent: bool = True) -> list[Result]:
-    """Run the rows, at most CONCURRENT_ROWS at once; a row that raises Problem or Postponed does not stop the others.
+    """Run the rows, a few at once; a row that raises Problem or Postponed does not stop the others.
 
     Unless `are_sent`, each comes to Waits with what it would have sent.
 
@@ -186,7 +189,7 @@ async def run_rows(jobs: Sequence[Job], *, are_sent: bool = True) -> list[Result
     results: list[Result] = []
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(CONCURRENT_ROWS, len(lanes))):
+            for _ in range(min(CONCURRENT_ROWS if are_sent else PREPARED_AT_ONCE, len(lanes))):
                 group.create_task(_work(waiting, results, are_sent=are_sent))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None

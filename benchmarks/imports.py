@@ -1,7 +1,9 @@
-"""`bench imports`: how fast reads are while a file of 20,000 nominations is judged, against the same reads at rest.
+"""`bench imports`: how fast reads are while a file of 20,000 nominations is imported, against the same reads at rest.
 
 One API process on the embedded stack, asked over loopback by this process. Rounds alternate: reads at rest, then the
-same reads while a dry run of the whole file goes on. Ratios of one run count, not milliseconds of a shared machine.
+same reads while a dry run of the whole file goes on. In the end the file is sent, as where workers have machines of
+their own; and another one beside a worker that keeps the views and starts the workflows, which takes all that is left
+of the cores. Ratios of one run count, not milliseconds of a shared machine.
 """
 
 import argparse
@@ -42,13 +44,13 @@ HEADINGS: Final = ["姓名", "身份证号", "手机号", "项目", "学段", "�
 FIRST_17_DIGITS: Final = 17
 
 
-def file_of(rows: int) -> bytes:
-    """An XLSX with that many teachers who do not exist."""
+def file_of(rows: int, first: int = 0) -> bytes:
+    """An XLSX with that many teachers who do not exist, from one of them on."""
     lines = [HEADINGS]
-    for counter in range(rows):
-        first = f"410181{1970 + counter % 30}03{1 + counter // 30_000:02d}{counter // 30 % 1_000:03d}"
-        assert len(first) == FIRST_17_DIGITS
-        lines.append(["王小明", first + check_digit(first), f"138{counter:08d}", "gp5", "小学", "语文", "5"])
+    for counter in range(first, first + rows):
+        seventeen = f"410181{1970 + counter % 30}03{1 + counter // 30_000:02d}{counter // 30 % 1_000:03d}"
+        assert len(seventeen) == FIRST_17_DIGITS
+        lines.append(["王小明", seventeen + check_digit(seventeen), f"138{counter:08d}", "gp5", "小学", "语文", "5"])
     return as_xlsx(Sheet("名单", numbered(lines)))
 
 
@@ -64,12 +66,14 @@ async def read_times(http: httpx2.AsyncClient, path: str, until: asyncio.Event |
     return times
 
 
-async def dry_run(http: httpx2.AsyncClient, campaign: str, content: bytes, done: asyncio.Event) -> dict[str, Any]:
+async def imported(
+    http: httpx2.AsyncClient, campaign: str, content: bytes, done: asyncio.Event, *, dry_run: bool
+) -> dict[str, Any]:
     """Send the file and wait for its end; gives how long the answer and the whole took."""
     began_s = time.perf_counter()
     try:
         response = await http.post(
-            f"/v1/nomination-imports?campaign={campaign}&dry_run=true",
+            f"/v1/nomination-imports?campaign={campaign}&dry_run={str(dry_run).lower()}",
             content=content,
             headers={"Content-Type": XLSX, "Idempotency-Key": str(uuid4())},
         )
@@ -94,6 +98,7 @@ def p99(times: list[float]) -> float:
 async def measure(rows: int, rounds: int) -> dict[str, Any]:
     """Run everything on a fresh stack and give the figures."""
     content = await asyncio.to_thread(file_of, rows)
+    another = await asyncio.to_thread(file_of, rows, rows)
     async with AsyncExitStack() as exits:
         directory = exits.enter_context(tempfile.TemporaryDirectory(prefix="xunji-bench-"))
         stack = await exits.enter_async_context(LocalStack(Path(directory)))
@@ -123,17 +128,56 @@ async def measure(rows: int, rounds: int) -> dict[str, Any]:
         http = await exits.enter_async_context(httpx2.AsyncClient(base_url=address, headers=headers, timeout=600))
         await _ready(http)
         figures = [await one_round(http, plan.id, content) for _ in range(rounds)]
+        sent = [await sent_round(http, plan.id, content, rows)]
+        argv = [sys.executable, "worker.py"]
+        worker = await stack.run_child("worker", argv, {"XUNJI_LOG_LEVEL": "warning"}, cwd=ROOT)
+        sent.append(await sent_round(http, plan.id, another, rows, worker.process))
     ratios = [each["p99_ratio"] for each in figures]
-    return {"rows": rows, "bytes": len(content), "rounds": figures, "p99_ratio": statistics.median(ratios)}
+    return {
+        "rows": rows,
+        "bytes": len(content),
+        "rounds": figures,
+        "p99_ratio": statistics.median(ratios),
+        "sent": sent,
+    }
 
 
 async def one_round(http: httpx2.AsyncClient, campaign: str, content: bytes) -> dict[str, Any]:
     """Reads at rest, and while a file is judged."""
     rest = await read_times(http, "/v1/trainees", None, READS)
+    running, during = await while_imported(http, campaign, content, dry_run=True)
+    return compared(rest, during, running)
+
+
+async def sent_round(
+    http: httpx2.AsyncClient,
+    campaign: str,
+    content: bytes,
+    rows: int,
+    worker: asyncio.subprocess.Process | None = None,
+) -> dict[str, Any]:
+    """Reads while a file is sent, and at rest: before it, or when the worker, who has work for minutes, is gone."""
+    rest = await read_times(http, "/v1/trainees", None, READS)
+    running, during = await while_imported(http, campaign, content, dry_run=False)
+    assert running["succeeded"] == rows, running
+    if worker is not None:
+        worker.terminate()
+        await worker.wait()
+        rest = await read_times(http, "/v1/trainees", None, READS)
+    return compared(rest, during, running) | {"rows_per_s": round(rows / running["whole_s"], 1)}
+
+
+async def while_imported(
+    http: httpx2.AsyncClient, campaign: str, content: bytes, *, dry_run: bool
+) -> tuple[dict[str, Any], list[float]]:
     done = asyncio.Event()
     running, during = await asyncio.gather(
-        dry_run(http, campaign, content, done), read_times(http, "/v1/trainees", done, READS)
+        imported(http, campaign, content, done, dry_run=dry_run), read_times(http, "/v1/trainees", done, READS)
     )
+    return running, during
+
+
+def compared(rest: list[float], during: list[float], running: dict[str, Any]) -> dict[str, Any]:
     return {
         "p99_ratio": round(p99(during) / p99(rest), 2),
         "median_ratio": round(statistics.median(during) / statistics.median(rest), 2),
@@ -174,6 +218,8 @@ def main(arguments: list[str]) -> int:
     figures = asyncio.run(measure(given.rows, given.rounds))
     for each in figures["rounds"]:
         print(each)
+    for where, each in zip(("sent, the workers elsewhere:", "sent, a worker beside:"), figures["sent"], strict=True):
+        print(where, each)
     print(f"p99 of reads while {given.rows} rows are judged: {figures['p99_ratio']} × at rest (bound: 3)")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")

@@ -9,7 +9,6 @@ stream, and those that do not are started by it (docs/decisions/, "Rows together
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -144,35 +143,34 @@ class Judge:
             bench = await self._bench(requests)
         except (LedgerError, UnreadableEvent):
             return [None] * len(requests)
-        decided = await self._decided_each(bench, requests)
-        appends = [each for each in decided if isinstance(each, Append)]
-        try:
-            results = iter(await self._ledger.append_many(appends))
-        except LedgerError:
-            # Some may be stored. Their workflows find that out, and say what stands against the others.
-            return [None if isinstance(each, Append) else each for each in decided]
-        outcomes: list[Outcome | None] = []
-        for each in decided:
-            if not isinstance(each, Append):
-                outcomes.append(each)
-                continue
-            result = next(results)
-            outcomes.append(None if isinstance(result, VersionConflict) else bench.outcome(each, result))
+        decided: list[Outcome | asyncio.Task[Outcome | None] | None] = []
+        give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        for request in requests:
+            decided.append(await self._decided(bench, request, give_up_s))
+            # Others have a turn, and what was decided is appended while the next ones are.
+            await asyncio.sleep(0)
+        outcomes = [await each if isinstance(each, asyncio.Task) else each for each in decided]
         return await self._refused_on_the_newest(bench, requests, outcomes)
 
-    async def _decided_each(
-        self, bench: "_Bench", requests: Sequence[UpdateLedger]
-    ) -> Sequence[Append | Outcome | None]:
-        decided: list[Append | Outcome | None] = [None] * len(requests)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                for place, request in enumerate(requests):
-                    try:
-                        decided[place] = await bench.decide(request)
-                    except (LedgerError, UnreadableEvent, UnknownPlan, ValidationError, KeyError):
-                        # Its workflow meets the same, and has words for it.
-                        continue
-        return decided
+    async def _decided(
+        self, bench: "_Bench", request: UpdateLedger, give_up_s: float
+    ) -> "Outcome | asyncio.Task[Outcome | None] | None":
+        """What the command has come to, or its append under way; None when its workflow has to decide it."""
+        try:
+            async with asyncio.timeout_at(give_up_s):
+                decided = await bench.decide(request)
+        except (TimeoutError, LedgerError, UnreadableEvent, UnknownPlan, ValidationError, KeyError):
+            # Its workflow meets the same, and has words for it or more time.
+            return None
+        return asyncio.create_task(self._appended(bench, decided)) if isinstance(decided, Append) else decided
+
+    async def _appended(self, bench: "_Bench", append: Append) -> Outcome | None:
+        try:
+            result = await self._ledger.append(append)
+        except LedgerError:
+            # It may be stored. Its workflow finds that out, or says what stands against it.
+            return None
+        return None if isinstance(result, VersionConflict) else bench.outcome(append, result)
 
     async def _refused_on_the_newest(
         self, bench: "_Bench", requests: Sequence[UpdateLedger], outcomes: list[Outcome | None]

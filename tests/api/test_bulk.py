@@ -107,16 +107,17 @@ async def test_rows_need_no_temporal(stack: API) -> None:
 
 
 def before_the_append(api: API, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[Any]]) -> None:
-    """Let something happen once, after rows were judged and before they are appended."""
-    ledger = api.services.judge._ledger
-    append_many, waiting = ledger.append_many, [happens]
+    """Let something happen once, after cases were read and before what is decided on them is appended."""
+    judge = api.services.judge
+    bench_of, waiting = judge._bench, [happens]
 
-    async def late(appends: Any) -> Any:
+    async def late(requests: Any) -> Any:
+        bench = await bench_of(requests)
         if waiting:
             await waiting.pop()()
-        return await append_many(appends)
+        return bench
 
-    monkeypatch.setattr(ledger, "append_many", late)
+    monkeypatch.setattr(judge, "_bench", late)
 
 
 async def test_a_row_whose_case_moves_on_meanwhile_is_decided_by_its_workflow(
@@ -149,13 +150,16 @@ async def test_rows_whose_commit_gave_no_answer_are_carried_out_once(
 ) -> None:
     numbers = [await nominated(stack, counter) for counter in (1, 2)]
     ledger = stack.services.judge._ledger
-    append_many = ledger.append_many
+    append, lost = ledger.append, {f"trainee/{number}" for number in numbers}
 
-    async def silent(appends: Any) -> Any:
-        await append_many(appends)
-        raise LedgerUnavailable("the answer was lost")
+    async def silent(one: Any) -> Any:
+        result = await append(one)
+        if one.writes[0].stream in lost:
+            lost.discard(one.writes[0].stream)
+            raise LedgerUnavailable("the answer was lost")
+        return result
 
-    monkeypatch.setattr(ledger, "append_many", silent)
+    monkeypatch.setattr(ledger, "append", silent)
     items = (await stack.post(COUNTY, "/v1/trainees/approve", rows_of(numbers))).json()["items"]
     assert [(each["status"], each["receipt"]["version"]) for each in items] == [(200, 2)] * 2, items
     assert [len(await commands_of(stack, number)) for number in numbers] == [2, 2]

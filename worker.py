@@ -43,6 +43,7 @@ from clock import clock_for
 from database import application_pool, sealer_pool
 from domain.quiet_hours import QuietHours
 from event_schemas import SCHEMAS
+from eviction import EvictingWorkflowRunner
 from ledger.store import Ledger
 from ledger_trust import sealer_of, witnessing_of
 from observability import configure_logging
@@ -59,7 +60,6 @@ from temporal_client import connect
 from vaults import vault_of
 from workflows.bulletins import Bulletins
 from workflows.campaign import CampaignWorkflow
-from workflows.eviction import EvictingWorkflowRunner
 from workflows.mailbox import Mailbox
 from workflows.quota import QuotaWorkflow
 from workflows.restriction import RestrictionWorkflow

@@ -56,6 +56,7 @@ _KEY_AT: Final = """
 SELECT wrapped_key, master_key_id, erased_at, erasure_reason, (
     SELECT count(*) FROM unnest($2::text[], $3::text[], $4::bigint[]) AS known (book, stream, version)
     WHERE (SELECT version FROM ledger.streams s WHERE s.book = known.book AND s.stream = known.stream) = known.version
+    AND (SELECT detached_at IS NULL FROM ledger.books b WHERE b.book = known.book)
 ) AS standing FROM vault.subjects WHERE id = $1
 """
 _REASON: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -245,7 +246,7 @@ class Vault:
 
     async def open_at(self, subject_id: UUID, sealed: str, places: Sequence[StreamPlace]) -> dict[str, str] | None:
         """The same in one round trip with the question whether streams still end where somebody knows them; None when
-        one has gone on. Raises as `open` does.
+        one has gone on, or is not here any more. Raises as `open` does.
         """
         books, streams = [each.book for each in places], [each.stream for each in places]
         row = await self._pool.fetchrow(_KEY_AT, subject_id, books, streams, [each.after_version for each in places])

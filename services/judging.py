@@ -145,11 +145,16 @@ class Judge:
             return [None] * len(requests)
         decided: list[Outcome | asyncio.Task[Outcome | None] | None] = []
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
-        for request in requests:
-            decided.append(await self._decided(bench, request, give_up_s))
-            # Others have a turn, and what was decided is appended while the next ones are.
-            await asyncio.sleep(0)
-        outcomes = [await each if isinstance(each, asyncio.Task) else each for each in decided]
+        try:
+            for request in requests:
+                decided.append(await self._decided(bench, request, give_up_s))
+                # Others have a turn, and what was decided is appended while the next ones are.
+                await asyncio.sleep(0)
+        finally:
+            # Whatever becomes of the request, nothing of it goes on behind its back.
+            appending = [each for each in decided if isinstance(each, asyncio.Task)]
+            await asyncio.gather(*appending, return_exceptions=True)
+        outcomes = [each.result() if isinstance(each, asyncio.Task) else each for each in decided]
         return await self._refused_on_the_newest(bench, requests, outcomes)
 
     async def _decided(

@@ -73,6 +73,10 @@ async def test_rows_share_a_commit_and_not_their_fate(stack: API) -> None:
     async with dispatching(stack):
         for number in numbers[:SEATS]:
             await case_shows(stack, number, "county-approved")
+        client = await stack.services.temporal.client()
+        handle = client.get_workflow_handle(f"trainee/{numbers[0]}")
+        details: str = (await handle.query("__temporal_workflow_metadata")).current_details
+        assert "- county-approved · read from the ledger\n- nominate · school:" in details
     single = await stack.post(BUREAU, f"/v1/trainees/{numbers[0]}/approve", {"host": HOST})
     assert (single.status_code, single.json()["version"]) == (200, 3)
 

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from workflows.eviction import EvictingWorkflowRunner
+from eviction import EvictingWorkflowRunner
 
 CACHED = 2
 STARTED = 6

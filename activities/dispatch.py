@@ -96,7 +96,13 @@ class Dispatcher:
             try:
                 async with self._pool.acquire() as connection:
                     await self._lead_when_elected(connection, stop)
-            except (_TemporalAway, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (
+                _TemporalAway,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+            ) as error:
                 if self._failures == 0:
                     log.warning("dispatch.away", problem=type(error.__cause__ or error).__name__)
                 pause = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]

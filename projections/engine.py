@@ -33,7 +33,13 @@ MINIMUM_POOL_SIZE: Final = 2
 # A leader that is frozen within a batch would hold the lease's row for ever: the server ends its connection.
 _BEGIN_SESSION = f"SET search_path TO {SCHEMA}; SET idle_in_transaction_session_timeout TO '{LEASE_SECONDS}s'"
 _END_SESSION = "RESET search_path; RESET idle_in_transaction_session_timeout; SELECT pg_advisory_unlock_all()"
-_PASSING = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, LedgerError)
+_PASSING = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # What the driver says when the loss is noticed while a call begins.
+    OSError,
+    LedgerError,
+)
 """Failures of what is around us: tried again after a pause, for as long as the process lives."""
 
 log = structlog.get_logger(__name__)
@@ -153,7 +159,7 @@ async def _give_back(connection: AnyConnection) -> None:
     # A pool may be set up not to reset its connections, and a lock left behind would stop every projector.
     try:
         await connection.execute(_END_SESSION)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.CancelledError):
+    except (*_PASSING, asyncio.CancelledError):
         connection.terminate()
         raise
 

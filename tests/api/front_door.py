@@ -77,6 +77,7 @@ class API:
     plan: Plan
     projector: Projector
     keys: dict[str, str] = field(default_factory=dict)
+    projecting: "asyncio.Task[None] | None" = None
 
     @property
     def services(self) -> Services:
@@ -89,8 +90,12 @@ class API:
         """A request with the organisation's key; a POST gets a fresh Idempotency-Key unless one is given.
 
         What needs an `If-Match` and was sent without one is read and sent again, as people do who look first. Every
-        answer is held against the API's description.
+        answer is held against the API's description. Raises what the views have ended with, should they: whoever asks
+        until they show something would ask for ever.
         """
+        if self.projecting is not None and self.projecting.done():
+            self.projecting.result()
+            raise RuntimeError("the views are not kept any more")
         headers = {"Authorization": f"Bearer {self.keys[organisation]}", **more.pop("headers", {})}
         if method == "POST":
             headers.setdefault("Idempotency-Key", key or str(uuid4()))
@@ -250,11 +255,12 @@ async def working(api: API, client: Client) -> AsyncIterator[None]:
     """A worker and the views, until the block is left."""
     await remove_mailboxes(client)
     services, stop = api.services, asyncio.Event()
-    projecting = asyncio.create_task(api.projector.run(stop))
+    projecting = api.projecting = asyncio.create_task(api.projector.run(stop))
     try:
         async with create_worker(api.settings, client, services.pool, services.ledger, api.projector._checkpoints):
             yield
     finally:
+        api.projecting = None
         stop.set()
         await projecting
 

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from activities.channels import BOUNCED, NOT_ARRIVED, REFUSED, Sent
 from activities.outbox import Queryable
 from activities.schema import statement
 from activities.webhooks import Posted
+from ledger.errors import DATABASE_LOST
 
 UNFINISHED = "unfinished"
 NO_ADDRESS = "no address is known"
@@ -169,7 +169,7 @@ class DeliveryLog:
         while not stop.is_set():
             try:
                 await self.forget_answers()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except DATABASE_LOST as error:
                 log.warning("deliveries.not_swept", problem=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), SWEEP_EVERY_S)

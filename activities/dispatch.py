@@ -28,6 +28,7 @@ from activities.outbox import (
     UnreadableNotice,
     Waiting,
 )
+from ledger.errors import DATABASE_LOST
 from workflows.messages import (
     MAILBOX_WORKFLOW_TYPE,
     TASK_QUEUE,
@@ -96,13 +97,7 @@ class Dispatcher:
             try:
                 async with self._pool.acquire() as connection:
                     await self._lead_when_elected(connection, stop)
-            except (
-                _TemporalAway,
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-            ) as error:
+            except (_TemporalAway, *DATABASE_LOST) as error:
                 if self._failures == 0:
                     log.warning("dispatch.away", problem=type(error.__cause__ or error).__name__)
                 pause = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
@@ -122,7 +117,7 @@ class Dispatcher:
                     await _pause(stop, max(POLL_S, self._looked_s / POLL_SHARE_MAX - self._looked_s))
         finally:
             # A pool may keep the connection without resetting it.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*DATABASE_LOST):
                 await connection.execute("SELECT pg_advisory_unlock($1)", LEADER_LOCK)
 
     async def poll(self, outbox: Outbox) -> bool:

@@ -17,6 +17,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from clock import Clock
+from ledger.errors import DATABASE_LOST
 from projections.streams import StreamVersion, overdue
 from workflows.messages import WORKFLOW_TYPES, ProcessKind, ProcessStart, workflow_id
 
@@ -51,7 +52,7 @@ class OverdueSweep:
             try:
                 await self.sweep()
                 away = False
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError, RuntimeError) as error:
+            except (*DATABASE_LOST, RPCError, RuntimeError) as error:
                 # A client that could not even connect raises a RuntimeError.
                 if not away:
                     log.warning("overdue.away", problem=type(error).__name__)

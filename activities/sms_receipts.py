@@ -22,7 +22,7 @@ from activities.recipients import PersonalFields
 from activities.schema import statement
 from activities.sms import BIZ_ID, NoReceipts, Receipt, SmsSender, SmsSession
 from domain.calendar import local_date
-from ledger.errors import SubjectErased, SubjectUnknown
+from ledger.errors import DATABASE_LOST, SubjectErased, SubjectUnknown
 
 EVERY_S: Final = 60.0
 PER_ROUND: Final = 200
@@ -59,7 +59,7 @@ class SmsReceipts:
                 await self.ask()
             except NoReceipts as error:
                 log.warning("sms.no_receipts", problem=str(error))
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except DATABASE_LOST as error:
                 log.warning("sms.receipts_not_read", problem=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_S)

@@ -22,6 +22,7 @@ from api import problem_types
 from api.permissions import Caller, KeyRole
 from api.problems import Problem
 from api.validation import Fault
+from ledger.errors import DATABASE_LOST
 
 CACHE_S: Final = 10.0
 CACHE_LIMIT: Final = 10_000
@@ -99,7 +100,7 @@ class Keys:
             await self._pool.execute(
                 "UPDATE app.api_keys SET last_used_at = clock_timestamp() WHERE key_id = ANY ($1)", list(used)
             )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except DATABASE_LOST:
             self._used |= used
 
     def _fresh(self, key_id: str) -> StoredKey | None:

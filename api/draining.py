@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import asyncpg
 import orjson
 import structlog
 
@@ -28,6 +27,7 @@ from api.problems import Problem, internal_error
 from api.receipts import receipt_body
 from api.services import Services
 from api.validation import Fault
+from ledger.errors import DATABASE_LOST
 from secrets_box import SecretBroken
 from workflows.messages import Receipt
 
@@ -84,7 +84,7 @@ class Drainer:
             try:
                 while await self._turn():
                     pass
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            except DATABASE_LOST as error:
                 log.warning("inbox_not_read", cause=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
@@ -210,7 +210,7 @@ class Drainer:
 
     async def give_up_lease(self) -> None:
         """Let another process go on at once, because this one ends."""
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
+        with contextlib.suppress(*DATABASE_LOST):
             await self._pool.execute(_END_LEASE, self._lease)
 
     async def _renew_for_ever(self) -> None:
@@ -218,7 +218,7 @@ class Drainer:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             try:
                 await self._take_lease()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            except DATABASE_LOST as error:
                 log.warning("inbox_lease_not_renewed", cause=type(error).__name__)
 
     async def _say_when_empty(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Final, Literal
 
-import asyncpg
 from pydantic import BaseModel, Field
 
 from api import inbox, problem_types
@@ -11,6 +10,7 @@ from api.problems import RETRY_AFTER_S, Problem, documented
 from api.routing import public_router
 from api.services import Services, ServicesHere
 from api.validation import Fault
+from ledger.errors import DATABASE_LOST
 from projections import checkpoints
 
 routes = public_router("/v1", "health")
@@ -89,7 +89,7 @@ async def _database(services: Services) -> tuple[list[checkpoints.BookStatus], i
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_S):
             return await checkpoints.status(services.pool), await inbox.waiting(services.pool)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+    except DATABASE_LOST:
         return None
 
 

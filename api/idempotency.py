@@ -28,6 +28,7 @@ from api.permissions import Caller
 from api.problems import MEDIA_TYPE, Problem
 from api.services import Services, caller_of, services_of
 from api.validation import Fault
+from ledger.errors import DATABASE_LOST
 
 HOLD: Final = timedelta(seconds=90)
 """How long a request is held for the process that began it: longer than a command may take. A request with many rows
@@ -180,7 +181,7 @@ class Once:
         try:
             abandon = "SELECT app.abandon_request($1, $2, $3, $4)"
             await self._services.own_rows(self.caller).fetchval(abandon, *self._place)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_LOST as error:
             # The hold runs out by itself.
             log.warning("request_not_abandoned", cause=type(error).__name__)
 
@@ -220,7 +221,7 @@ async def sweep_for_ever(pool: "asyncpg.Pool[Any]") -> None:
     while True:
         try:
             await sweep(pool)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_LOST as error:
             log.warning("answers_not_swept", cause=type(error).__name__)
         await asyncio.sleep(SWEEP_INTERVAL_S)
 

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
-import asyncpg
 import orjson
 import structlog
 from fastapi import Path, Response
@@ -30,6 +29,7 @@ from api.problems import RETRY_AFTER_S, documented, known_problem, not_found
 from api.receipts import RowResult
 from api.routing import router
 from api.services import Services, ServicesHere, allowed
+from ledger.errors import DATABASE_LOST
 
 routes = router("/v1/operations", "operations")
 LEASE: Final = timedelta(seconds=30)
@@ -113,7 +113,7 @@ class Operations:
                 while await self.run_one(services):
                     pass
                 await sweep(services)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            except DATABASE_LOST as error:
                 log.warning("operations_not_read", cause=type(error).__name__)
             services.work_announced.clear()
             try:
@@ -171,7 +171,7 @@ async def _renew_for_ever(services: Services, lease: Lease) -> None:
         await asyncio.sleep(LEASE.total_seconds() / 3)
         try:
             await services.pool.execute(_RENEW, lease.operation, lease.lease, LEASE)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        except DATABASE_LOST as error:
             log.warning("lease_not_renewed", operation=str(lease.operation), cause=type(error).__name__)
 
 

@@ -30,6 +30,7 @@ from api import problem_types
 from api.problem_types import ProblemType
 from api.problems import Problem
 from api.validation import Fault
+from ledger.errors import DATABASE_LOST
 
 HAND_S: Final = 1.0
 """Tokens in hand are given back when they were not used for so long."""
@@ -126,7 +127,7 @@ class RateLimits:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             try:
                 await self.sweep()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except DATABASE_LOST as error:
                 log.warning("rate_limits_not_swept", cause=type(error).__name__)
 
     async def sweep(self) -> int:

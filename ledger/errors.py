@@ -3,6 +3,15 @@
 A refused append (duplicate, conflict, claim) is an answer and not an error: see `ledger.types.AppendResult`.
 """
 
+from typing import Final
+
+import asyncpg
+
+DATABASE_LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a call to a database may raise that is away, or goes away: the driver's internal error is what it says when the
+loss is noticed while a call begins. Whoever works for ever waits and tries again.
+"""
+
 
 class LedgerError(Exception):
     """The root of this package's errors."""

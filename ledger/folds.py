@@ -43,12 +43,15 @@ class Folds(Generic[State]):
 
     def kept(self, book: str, stream: str) -> Folded[State] | None:
         """The stream as it was when it was looked at last, None when it is not in memory. It may have gone on since."""
-        return self._kept.get((book, stream))
+        found = self._kept.get((book, stream))
+        if found is not None:
+            self._kept.move_to_end((book, stream))
+        return found
 
     async def find(self, book: str, stream: str) -> Folded[State] | None:
         """The stream as it stands at this moment, None for an unknown one. Raises what `Ledger.read_stream` raises."""
         place = (book, stream)
-        kept = self._kept.get(place)
+        kept = self.kept(book, stream)
         newer = await self._ledger.read_stream(book, stream, kept.version if kept else 0)
         if kept is not None and not newer:
             return kept

@@ -22,7 +22,7 @@ import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ledger.checkpoint import Checkpoint, origin_of, sign
-from ledger.errors import CheckpointError, InvalidProofInput, SealRefused
+from ledger.errors import DATABASE_LOST, CheckpointError, InvalidProofInput, SealRefused
 from ledger.keyring import Keyring, read_database, read_directory, succession_file
 from ledger.merkle import Frontier
 from ledger.schema import LOCK_CLASS, SEALING_LOCK, AnyConnection
@@ -33,7 +33,6 @@ SEAL_INTERVAL_S: Final = 0.5
 LEAVES_PER_FETCH: Final = 5_000
 MAX_BOOKS_PER_PASS: Final = 1_000
 FILE_SUFFIX: Final = ".checkpoint"
-DATABASE_LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 MAX_WAITS: Final = 60
 """So many pauses `seal_now` leaves another process for its pass."""

@@ -60,11 +60,6 @@ CROSS JOIN LATERAL (
 ) AS e
 ORDER BY wanted.place, e.version LIMIT $4
 """
-_VERSIONS: Final = """
-SELECT s.stream, s.version
-FROM unnest($2::text[]) AS wanted (stream)
-CROSS JOIN LATERAL (SELECT * FROM ledger.streams WHERE book = $1 AND stream = wanted.stream LIMIT 1) AS s
-"""
 
 
 class Ledger:
@@ -191,11 +186,6 @@ class Ledger:
         for book in {each.book for each in places if each not in found}:
             await self._whereabouts.check(book)
         return found
-
-    async def stream_versions(self, book: str, streams: Sequence[str]) -> dict[str, int]:
-        """Give the versions of streams of one book; unknown streams are not in it."""
-        rows = await self._pool.fetch(_VERSIONS, book, streams)
-        return {row["stream"]: row["version"] for row in rows}
 
     async def stream_version(self, book: str, stream: str) -> int:
         """Give the version of a stream, which is the number of its events; 0 for an unknown one."""

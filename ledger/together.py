@@ -6,7 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from ledger.batch import QUERY, PreparedAppend, answers, arguments
-from ledger.errors import AppendRejected, InvalidAppend, LedgerUnavailable
+from ledger.errors import DATABASE_LOST, AppendRejected, InvalidAppend, LedgerUnavailable
 from ledger.types import Appended, AppendResult, Duplicate
 
 MAX_TOGETHER: Final = 2_048
@@ -47,7 +47,7 @@ async def send(pool: "asyncpg.Pool[Any]", batch: Sequence[PreparedAppend], *, on
                 await (transaction.commit() if is_kept else transaction.rollback())
     except _REJECTED as error:
         raise AppendRejected(str(error)) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+    except DATABASE_LOST as error:
         raise LedgerUnavailable(str(error)) from error
     except TimeoutError as error:
         raise LedgerUnavailable(f"no answer within {CALL_TIMEOUT_S} s") from error

@@ -22,10 +22,10 @@ import asyncpg
 import httpx2
 
 from ledger.cosignature import Witness, with_line
-from ledger.errors import WitnessAway, WitnessError
+from ledger.errors import DATABASE_LOST, WitnessAway, WitnessError
 from ledger.proofs import ProofError, consistency_proof
 from ledger.schema import LOCK_CLASS, WITNESSING_LOCK
-from ledger.seal import DATABASE_LOST, MAX_BOOKS_PER_PASS, write_atomically
+from ledger.seal import MAX_BOOKS_PER_PASS, write_atomically
 from ledger.witness_client import Cosigned, ask, held_size
 
 WITNESSING_INTERVAL_S: Final = 1.0

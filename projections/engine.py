@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
-from ledger.errors import LedgerError
+from ledger.errors import DATABASE_LOST, LedgerError
 from ledger.store import Ledger
 from projections import advance
 from projections.advance import Applier, CheckpointMoved, heads
@@ -33,13 +33,7 @@ MINIMUM_POOL_SIZE: Final = 2
 # A leader that is frozen within a batch would hold the lease's row for ever: the server ends its connection.
 _BEGIN_SESSION = f"SET search_path TO {SCHEMA}; SET idle_in_transaction_session_timeout TO '{LEASE_SECONDS}s'"
 _END_SESSION = "RESET search_path; RESET idle_in_transaction_session_timeout; SELECT pg_advisory_unlock_all()"
-_PASSING = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # What the driver says when the loss is noticed while a call begins.
-    OSError,
-    LedgerError,
-)
+_PASSING = (*DATABASE_LOST, LedgerError)
 """Failures of what is around us: tried again after a pause, for as long as the process lives."""
 
 log = structlog.get_logger(__name__)

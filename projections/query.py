@@ -83,30 +83,22 @@ async def page(
     database: Database, row: type[_T], table: str, where: Where, *, key: str, after: str, limit: int
 ) -> Page[_T]:
     """The next rows after the key `after`, in the order of keys. Raises LimitOutOfRange."""
-    where = _after(where, key, after, limit)
-    query = sql(
-        "SELECT", columns_of(cast("Any", row)), "FROM", table, where, "ORDER BY", f'"{key}"', "LIMIT", limit + 1
-    )
-    found = await database.fetch(query, *where.arguments)
-    items = tuple(row(**each) for each in found[:limit])
-    return Page(items, found[limit - 1][key] if len(found) > limit else None)
+    columns = [each.name for each in fields(cast("Any", row))]
+    found = await page_of_columns(database, columns, table, where, key=key, after=after, limit=limit)
+    return Page(tuple(row(**each) for each in found.items), found.next)
 
 
 async def page_of_columns(
     database: Database, columns: Sequence[str], table: str, where: Where, *, key: str, after: str, limit: int
 ) -> Page[Mapping[str, Any]]:
     """The same, of each row only some columns, the key among them: what is only handed on needs no objects."""
-    where = _after(where, key, after, limit)
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise LimitOutOfRange(f"a page holds 1 to {PAGE_LIMIT} rows, not {limit}")
+    where.that(f'"{key}" > ?', after)
     selected = ", ".join(f'"{each}"' for each in columns)
     query = sql("SELECT", selected, "FROM", table, where, "ORDER BY", f'"{key}"', "LIMIT", limit + 1)
     found = await database.fetch(query, *where.arguments)
     return Page(tuple(found[:limit]), found[limit - 1][key] if len(found) > limit else None)
-
-
-def _after(where: Where, key: str, after: str, limit: int) -> Where:
-    if not 1 <= limit <= PAGE_LIMIT:
-        raise LimitOutOfRange(f"a page holds 1 to {PAGE_LIMIT} rows, not {limit}")
-    return where.that(f'"{key}" > ?', after)
 
 
 async def count_by(database: Database, table: str, column: str, where: Where) -> dict[str, int]:

@@ -198,7 +198,6 @@ class Reachable:
 
 
 EVERYTHING: Final = TraineeFilter()
-EMPTY: Final = '""'
 
 
 async def get(database: Database, viewer: Actor, number: str) -> TraineeRow | None:
@@ -228,7 +227,7 @@ async def page_of_items(database: Database, viewer: Actor, wanted: TraineeFilter
 
 
 def _item(shown: str, restriction: str) -> str:
-    return f'{shown[:-1]},"restriction":{orjson.dumps(restriction).decode() if restriction else EMPTY}}}'
+    return f'{shown[:-1]},"restriction":{orjson.dumps(restriction).decode()}}}'
 
 
 async def count_by_phase(database: Database, viewer: Actor, wanted: TraineeFilter = EVERYTHING) -> dict[str, int]:

@@ -93,19 +93,17 @@ class Judge:
         been carried out all the same; its id tells. Raises asyncpg's errors when the database is away.
         """
         outcomes: list[Outcome | None] = [None] * len(requests)
-        places: dict[str, deque[int]] = {}
-        for place, request in enumerate(requests):
-            places.setdefault(process_stream(request.kind, request.number), deque()).append(place)
-        while places:
-            turn = sorted(waiting[0] for waiting in places.values())
-            settled = await self._attempt_each([requests[place] for place in turn])
-            for place, outcome in zip(turn, settled, strict=True):
-                outcomes[place] = outcome
-                stream = process_stream(requests[place].kind, requests[place].number)
-                places[stream].popleft()
+        waiting: dict[str, deque[int]] = {}
+        for index, request in enumerate(requests):
+            waiting.setdefault(_place_of(request).stream, deque()).append(index)
+        while waiting:
+            turn = {indexes.popleft(): stream for stream, indexes in waiting.items()}
+            settled = await self._attempt_each([requests[index] for index in sorted(turn)])
+            for index, outcome in zip(sorted(turn), settled, strict=True):
+                outcomes[index] = outcome
                 # What comes after one that is not settled has to wait for it.
-                if outcome is None or not places[stream]:
-                    del places[stream]
+                if outcome is None or not waiting[turn[index]]:
+                    del waiting[turn[index]]
         return outcomes
 
     async def _attempt(
@@ -181,29 +179,26 @@ class Judge:
         self, bench: "_Bench", requests: Sequence[UpdateLedger], outcomes: list[Outcome | None]
     ) -> list[Outcome | None]:
         """The outcomes, but for refusals that rest on a case which has changed since it was read."""
-        refused: dict[str, set[str]] = {}
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if outcome is not None and outcome.refusal is not None:
-                book = book_of(request.kind, request.campaign)
-                refused.setdefault(book, set()).add(process_stream(request.kind, request.number))
-        newest = {book: await self._ledger.stream_versions(book, list(each)) for book, each in refused.items()}
-        settled: list[Outcome | None] = []
-        for request, outcome in zip(requests, outcomes, strict=True):
-            stream = process_stream(request.kind, request.number)
-            versions = newest.get(book_of(request.kind, request.campaign), {})
-            is_stale = outcome is not None and outcome.refusal and versions.get(stream, 0) != bench.version_read(stream)
-            settled.append(None if is_stale else outcome)
-        return settled
+        places = [replace(place, after_version=bench.version_read(place.stream)) for place in map(_place_of, requests)]
+        refused = [
+            place
+            for place, outcome in zip(places, outcomes, strict=True)
+            if outcome is not None and outcome.refusal is not None
+        ]
+        gone_on = await self._ledger.read_newer(refused) if refused else {}
+        return [None if place in gone_on else outcome for place, outcome in zip(places, outcomes, strict=True)]
 
     async def _bench(self, requests: Sequence[UpdateLedger]) -> "_Bench":
         """Everything that the commands say they rest on, read at once."""
         done = await self._ledger.find_commands([each.command_id for each in requests])
-        places = {
-            StreamPlace(book_of(each.kind, each.campaign), process_stream(each.kind, each.number)) for each in requests
-        }
-        newest = await self._ledger.read_newer(list(places))
-        recorded = {place.stream: events for place, events in newest.items()}
+        found = await self._ledger.read_newer(list({_place_of(each) for each in requests}))
+        recorded = {place.stream: events for place, events in found.items()}
         return _Bench(self._facts, self._clock, await self._clock.now(), done, recorded)
+
+
+def _place_of(request: UpdateLedger) -> StreamPlace:
+    """The beginning of the command's stream."""
+    return StreamPlace(book_of(request.kind, request.campaign), process_stream(request.kind, request.number))
 
 
 class _Bench:

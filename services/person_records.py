@@ -23,7 +23,7 @@ from domain.decision import SYSTEM, Actor, Decision, Refusal
 from domain.numbers import PEOPLE, RESTRICTIONS, stream_name
 from domain.person import Person, PersonErased, Ties
 from domain.refusals import refuse, stale_refusal
-from ledger.errors import LedgerUnavailable, SubjectErased
+from ledger.errors import DATABASE_LOST, LedgerUnavailable, SubjectErased
 from ledger.folds import Folds
 from ledger.store import Ledger
 from ledger.types import Appended, ClaimRefused, CommandReused, Duplicate
@@ -192,7 +192,7 @@ class ErasureSweep:
                 away = False
                 if erased:
                     log.info("persons.erased", persons=erased)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, LedgerUnavailable, ViewBehind) as error:
+            except (*DATABASE_LOST, LedgerUnavailable, ViewBehind) as error:
                 if not away:
                     log.warning("persons.away", problem=type(error).__name__)
                 away = True

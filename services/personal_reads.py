@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from ledger.errors import DATABASE_LOST
 from projections.database import Database
 
 PERSONS_SHOWN: Final = 100
@@ -117,7 +118,7 @@ class Trail:
     async def _attempt(self, reads: list[Read]) -> Exception | None:
         try:
             await record(self._pool, *reads)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        except DATABASE_LOST as error:
             return error
         return None
 

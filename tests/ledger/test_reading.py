@@ -283,7 +283,7 @@ async def test_the_application_may_read_in_all_these_ways(ledger: Ledger, pool: 
         assert len(await stream_at(connection, BOOK, STREAM, recorded_at=NOW)) == 1
 
 
-async def test_streams_and_their_versions_are_read_at_once(ledger: Ledger) -> None:
+async def test_streams_are_read_at_once(ledger: Ledger) -> None:
     await store(ledger, append(write("a", events=3)), append(write("b")), append(typed("c", "opened", book="another")))
     a, b, c = StreamPlace(BOOK, "a", 1), StreamPlace(BOOK, "b"), StreamPlace("another", "c")
     found = await ledger.read_newer([b, c, a, StreamPlace(BOOK, "c"), StreamPlace(BOOK, "b", 1)])
@@ -293,7 +293,6 @@ async def test_streams_and_their_versions_are_read_at_once(ledger: Ledger) -> No
         a: [2, 3],
     }
     assert found[a] == await ledger.read_stream(BOOK, "a", 1)
-    assert await ledger.stream_versions(BOOK, ["b", "a", "c", "unknown"]) == {"a": 3, "b": 1}
     assert await ledger.read_newer([]) == {}
 
 

@@ -173,6 +173,7 @@ class Subscription:
 
     async def _poll_until_answered(self) -> list[RecordedEvent]:
         lost: Exception | None = None
+        is_gap_seen = False
         for attempt in range(POLL_ATTEMPTS):
             if attempt > 0:
                 await sleep(FIRST_RETRY_WAIT_S * 2 ** (attempt - 1))
@@ -185,8 +186,15 @@ class Subscription:
                 lost = error
                 if self._database.is_closing():
                     break
-            else:
+                continue
+            try:
                 return self._checked(rows[0]["head"], [row["body"] for row in rows if row["body"] is not None])
+            except SequenceGap:
+                # A statement that was planned while a book's partition was being made sees the book's head and not its
+                # events. Asked again, it does; so a gap is believed when it is met twice.
+                if is_gap_seen or attempt == POLL_ATTEMPTS - 1:
+                    raise
+                is_gap_seen = True
         raise LedgerUnavailable(
             f"the events of {self._book} after {self._position} could not be read; iterate again to go on there"
         ) from lost

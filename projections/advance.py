@@ -6,6 +6,7 @@ The checkpoint comes first, so that whoever holds it, holds nothing else that an
 checkpoint change together or not at all, so a crash at any point neither loses an event nor applies one twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -24,6 +25,8 @@ BATCH_EVENTS: Final = 1_000
 """A transaction applies no more events than this, but for a single command that wrote more."""
 
 MAX_CONFLICTS: Final = 10
+LOOK_AGAIN_S: Final = 0.05
+"""After so long a book that seems to lack an event is read once more before that is believed."""
 
 ReadBook: TypeAlias = Callable[[str, int, int], Awaitable[list[RecordedEvent]]]
 """`(book, after_sequence, limit)`: the next events of a book."""
@@ -122,10 +125,14 @@ class Applier:
             self._statements = await batch.prepare(self._connection)
         if self._lease is not None:
             await self._lease.keep(self._connection)
-        events = await self._read(behind.book, behind.reached, limit)
-        if limit == BATCH_EVENTS:
-            events = _whole_commands(events, limit)
-        _check_dense(behind, events)
+        events = await self._next(behind, limit)
+        if not _is_dense(behind, events):
+            # A statement that was planned while a book's partition was being made sees the book's head and not its
+            # events; asked again, it does.
+            await asyncio.sleep(LOOK_AGAIN_S)
+            events = await self._next(behind, limit)
+        if not _is_dense(behind, events):
+            raise GapInBook(f"{behind.book} lacks event {behind.reached + 1} or one after it, up to {behind.head}")
         try:
             async with self._connection.transaction():
                 await self._move(behind, events[-1].sequence)
@@ -141,6 +148,10 @@ class Applier:
         if self._lease is not None:
             tell(parked)
         return len(events)
+
+    async def _next(self, behind: Behind, limit: int) -> Sequence[RecordedEvent]:
+        events = await self._read(behind.book, behind.reached, limit)
+        return _whole_commands(events, limit) if limit == BATCH_EVENTS else events
 
     async def _move(self, behind: Behind, sequence: int) -> None:
         arguments: tuple[Any, ...] = (behind.book, sequence, behind.reached)
@@ -196,11 +207,10 @@ def tell(parked: Sequence[batch.Parked]) -> None:
         )
 
 
-def _check_dense(behind: Behind, events: Sequence[RecordedEvent]) -> None:
-    """Raise GapInBook unless the events follow the checkpoint one by one, and there are some, as the head says."""
+def _is_dense(behind: Behind, events: Sequence[RecordedEvent]) -> bool:
+    """Whether the events follow the checkpoint one by one, and there are some, as the head says."""
     expected = range(behind.reached + 1, behind.reached + 1 + len(events))
-    if not events or [event.sequence for event in events] != list(expected):
-        raise GapInBook(f"{behind.book} lacks event {behind.reached + 1} or one after it, up to {behind.head}")
+    return bool(events) and [event.sequence for event in events] == list(expected)
 
 
 def _whole_commands(events: list[RecordedEvent], limit: int) -> list[RecordedEvent]:

@@ -10,7 +10,7 @@ import pytest
 from domain import restriction, trainee_state
 from domain.numbers import parse_stream_name
 from ledger.store import Ledger
-from ledger.types import NewEvent
+from ledger.types import NewEvent, RecordedEvent
 from projections import advance, engine
 from projections.checkpoints import ViewBehind, parked
 from projections.database import LOCK_CLASS
@@ -232,6 +232,21 @@ async def test_a_gap_in_a_book_is_damage_and_not_passed_over(pool: Pool, ledger:
     with pytest.raises(advance.GapInBook):
         await projector.catch_up()
     assert await phases(pool) == {}
+
+
+async def test_events_that_are_not_seen_yet_are_no_gap(pool: Pool, ledger: Ledger) -> None:
+    """As in the moment in which the partition of a new book is made."""
+    await record(ledger, [trainee(1, "selected")])
+    unseen = [1]
+
+    async def read(book: str, after: int, limit: int) -> list[RecordedEvent]:
+        return [] if unseen and unseen.pop() else await ledger.read_book(book, after, limit)
+
+    async with pool.acquire() as connection:
+        await connection.execute("SET search_path TO view")
+        assert await advance.Applier(connection, None, read).project() > 0
+        await connection.execute("RESET search_path")
+    assert await phases(pool) != {}
 
 
 async def test_a_person_is_read_and_leaves_no_row(pool: Pool, ledger: Ledger, projector: Projector) -> None:
